@@ -220,6 +220,10 @@ export interface Native {
   info(): NativeInfo;
   setBudget(bytes: number): void;
   load(spec: LoadSpec): NativeTask<NativeModel>;
+  /** What the step multiplies q and k with at these absolute positions, made by the step's own code (long positions cannot be
+   * reached by a run): `cos` and `sin` `[positions, headDim / 2]` of the rotation (`config.rope` decides the mode, `config.chunk`
+   * the in-chunk position of "accurate"), `temperature` `[positions]` of a NoPE layer. */
+  positional(config: NativeConfig, positions: Int32Array): { cos: Float32Array; sin: Float32Array; temperature: Float32Array };
 }
 
 /** Native errors carry `code` and, where it applies, `where`. `engine/errors.ts` turns them into the typed ones. */
