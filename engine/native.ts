@@ -56,7 +56,8 @@ export interface NativeConfig {
   attnScale: number;
   tiedEmbeddings: boolean;
   rope: "hf" | "accurate";
-  /** headDim / 2 angles per position, as fp32. */
+  /** headDim / 2 angles per position, as fp32. torch's own bits (measured for five head sizes and three thetas) are, before scaling,
+   * `fround(1 / fround(theta ** fround(2 * j / headDim)))`: two roundings, no table needed. Scaling then rounds to f32 as well. */
   invFreq: Float32Array;
   /** The same as doubles, for `rope: "accurate"`. */
   invFreq64: Float64Array;
