@@ -18,6 +18,7 @@ export type ErrorCode =
   | "released"
   | "cancelled"
   | "device"
+  | "package"
   | "internal";
 
 export interface Fault {
@@ -139,6 +140,12 @@ export class CancelledError extends MoescopeError {
 export class DeviceError extends MoescopeError {
   constructor(fault: string | Fault) {
     super("device", fault);
+  }
+}
+/** An optional npm package is not installed. */
+export class PackageError extends MoescopeError {
+  constructor(fault: string | Fault) {
+    super("package", fault);
   }
 }
 /** A fault of the engine itself. */
