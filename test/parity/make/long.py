@@ -38,7 +38,7 @@ def main():
         )
     model.lm_head.register_forward_hook(keep("logits", at))
     for at[0] in range(0, LENGTH, STEP):
-        step = torch.tensor([ids[at[0] : at[0] + STEP]])
+        step = torch.tensor(ids[None, at[0] : at[0] + STEP])
         cache = model(step, past_key_values=cache, use_cache=True).past_key_values
     out = {"ids": ids.astype(np.int32), "rows": np.array(ROWS, np.int32)}
     out |= {k: np.stack(v) for k, v in kept.items()}

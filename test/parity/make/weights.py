@@ -4,11 +4,14 @@ Python and `../checkpoint.ts` write the same bytes and no weights need to be sto
     bits   = mix(mix(index + 1) + fnv1a(name) + mix(seed))     all mod 2**32, mix = MurmurHash3's finaliser
     n      = sum of the four bytes of bits, minus 510          near-normal, variance 4 * (256**2 - 1) / 12 = 21845
     weight = bf16(f32(centre + n * (std / sqrt(21845))))       centre 1 for norms, 0 for matrices
+
+Run as a program it writes fixtures/checkpoints.json, the sha256 of every case's model.safetensors, which the TypeScript side must meet.
 """
 import hashlib
 import json
 import math
 import pathlib
+import tempfile
 
 import numpy as np
 
@@ -131,5 +134,7 @@ def write(name, folder):
 
 
 if __name__ == "__main__":
-    for k in CASES:
-        print(k, write(k, f"/tmp/parity-checkpoints/{k}"))
+    with tempfile.TemporaryDirectory() as folder:
+        sums = {k: write(k, folder) for k in CASES}
+    path = pathlib.Path(__file__).parent.parent / "fixtures" / "checkpoints.json"
+    path.write_text(json.dumps(sums, indent=2) + "\n")
