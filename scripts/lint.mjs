@@ -10,9 +10,17 @@ await main(async () => {
   await packages();
   const fix = process.argv.includes("--fix");
   say("moescope: lint and format");
-  const biome = await run(process.execPath, [join(root, "node_modules/@biomejs/biome/bin/biome"), "check", ...(fix ? ["--write"] : []), "--error-on-warnings", "."]);
+  const biome = await run(process.execPath, [
+    join(root, "node_modules/@biomejs/biome/bin/biome"),
+    "check",
+    ...(fix ? ["--write"] : []),
+    "--error-on-warnings",
+    ".",
+  ]);
   const bin = await install(".venv", ["clang-format==23.1.5"], "checking the C++ format");
   const sources = filesOf("native").filter((file) => /\.(cc|h|cu|cuh)$/.test(file));
-  const clang = sources.length ? await run(join(bin, "clang-format"), [...(fix ? ["-i"] : ["--dry-run", "--Werror"]), ...sources]) : 0;
+  const clang = sources.length
+    ? await run(join(bin, "clang-format"), [...(fix ? ["-i"] : ["--dry-run", "--Werror"]), ...sources])
+    : 0;
   return biome || clang ? 1 : 0;
 });

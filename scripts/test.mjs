@@ -10,7 +10,13 @@ import { main, say } from "./lib/say.mjs";
 import { filesOf } from "./lib/stamp.mjs";
 
 /** What the Jupyter tests need beside JupyterLab itself. */
-const PYTHON = ["jupyterlab==4.6.6", "notebook==7.6.5", "nbclient==0.11.0", "ipykernel==7.4.0", "jupyter_kernel_test==0.7.0"];
+const PYTHON = [
+  "jupyterlab==4.6.6",
+  "notebook==7.6.5",
+  "nbclient==0.11.0",
+  "ipykernel==7.4.0",
+  "jupyter_kernel_test==0.7.0",
+];
 const SLOW_LIMIT_MS = 15 * 60_000;
 
 const total = { tests: 0, pass: 0, fail: 0, skipped: 0 };
@@ -18,7 +24,11 @@ const total = { tests: 0, pass: 0, fail: 0, skipped: 0 };
 /** Runs Node on test files, passes the output through, and adds up the counts that node:test closes with. */
 function tests(args, env = {}) {
   return new Promise((done) => {
-    const child = spawn(process.execPath, ["--enable-source-maps", ...args], { cwd: root, env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "inherit"] });
+    const child = spawn(process.execPath, ["--enable-source-maps", ...args], {
+      cwd: root,
+      env: { ...process.env, ...env },
+      stdio: ["ignore", "pipe", "inherit"],
+    });
     const timer = setTimeout(() => child.kill("SIGKILL"), SLOW_LIMIT_MS);
     let text = "";
     child.stdout.on("data", (chunk) => {
@@ -43,7 +53,9 @@ await main(async () => {
   let failed = 0;
   if (!fast && !names.length) failed += (await run(process.execPath, ["scripts/lint.mjs"])) ? 1 : 0;
 
-  const files = filesOf("dist/test").filter((file) => file.endsWith(".test.js") && (!names.length || names.some((name) => file.includes(name))));
+  const files = filesOf("dist/test").filter(
+    (file) => file.endsWith(".test.js") && (!names.length || names.some((name) => file.includes(name))),
+  );
   const together = files.filter((file) => !file.endsWith(".slow.test.js"));
   const alone = fast ? [] : files.filter((file) => file.endsWith(".slow.test.js"));
 
@@ -55,7 +67,9 @@ await main(async () => {
     const bin = await install(".venv", PYTHON, "the tests with real Jupyter");
     for (const file of alone) {
       say(`moescope: ${relative(join(root, "dist/test"), file)}`);
-      failed += (await tests([file], { PATH: `${bin}:${process.env.PATH}`, MOESCOPE_VENV: join(root, ".venv") })) ? 1 : 0;
+      failed += (await tests([file], { PATH: `${bin}:${process.env.PATH}`, MOESCOPE_VENV: join(root, ".venv") }))
+        ? 1
+        : 0;
     }
   }
   // In CI nothing may be left out silently.

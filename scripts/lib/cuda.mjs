@@ -33,7 +33,9 @@ export async function nvcc() {
   };
   if (!toolkit()) {
     say(`moescope: bringing in ${WHEELS.join(", ")} (the CUDA compiler, about 200 MB, once)`);
-    const pip = which("uv") ? ["uv", ["pip", "install", "--quiet", "--python", join(bin, "python")]] : [join(bin, "python"), ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]];
+    const pip = which("uv")
+      ? ["uv", ["pip", "install", "--quiet", "--python", join(bin, "python")]]
+      : [join(bin, "python"), ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]];
     await must("pip", pip[0], [...pip[1], "--no-deps", ...WHEELS]);
   }
   const path = toolkit();

@@ -33,7 +33,8 @@ export function read(command, args, options = {}) {
   return status === 0 ? stdout.trim() : null;
 }
 
-export const works = (command, args, options) => read(command, args, { stdio: ["ignore", "pipe", "ignore"], ...options }) !== null;
+export const works = (command, args, options) =>
+  read(command, args, { stdio: ["ignore", "pipe", "ignore"], ...options }) !== null;
 
 /** Full path of a program on PATH, or null. */
 export function which(name) {

@@ -40,25 +40,43 @@ async function toolchain() {
   if (!cmake) wheels.push("cmake==4.4.4");
   if (!generator) wheels.push("ninja==1.13.2");
   if (!cxx) wheels.push("ziglang==0.17.1");
-  const bin = await install(TOOLS, wheels, `building the native engine (no ${[!cxx && "C++20 compiler", !cmake && "cmake", !generator && "ninja"].filter(Boolean).join(", no ")} here)`);
+  const bin = await install(
+    TOOLS,
+    wheels,
+    `building the native engine (no ${[!cxx && "C++20 compiler", !cmake && "cmake", !generator && "ninja"].filter(Boolean).join(", no ")} here)`,
+  );
   cmake ??= join(bin, "cmake");
   const args = [];
   if (!generator) args.push(`-DCMAKE_MAKE_PROGRAM=${join(bin, "ninja")}`);
   if (cxx) args.push(`-DCMAKE_CXX_COMPILER=${cxx}`);
-  else args.push(`-DCMAKE_CXX_COMPILER=${zigWrapper(bin, "zig-c++", "c++")}`, `-DCMAKE_AR=${zigWrapper(bin, "zig-ar", "ar")}`, `-DCMAKE_RANLIB=${zigWrapper(bin, "zig-ranlib", "ranlib")}`);
+  else
+    args.push(
+      `-DCMAKE_CXX_COMPILER=${zigWrapper(bin, "zig-c++", "c++")}`,
+      `-DCMAKE_AR=${zigWrapper(bin, "zig-ar", "ar")}`,
+      `-DCMAKE_RANLIB=${zigWrapper(bin, "zig-ranlib", "ranlib")}`,
+    );
   return { cmake, generator: generator ?? "Ninja", args };
 }
 
 export const native = () =>
-  once({ stampFile: `${BUILD}/.stamp`, inputs: ["native", "package-lock.json"], output: `${BUILD}/moescope.node` }, async () => {
-    say("moescope: building the native engine (CMake)");
-    mkdirSync(join(root, BUILD), { recursive: true });
-    const { cmake, generator, args } = await toolchain();
-    // Another generator or compiler than last time needs a fresh cache.
-    const chosen = `${cmake}\n${generator}\n${args.join("\n")}\n`;
-    const note = join(root, BUILD, ".toolchain");
-    if (existsSync(note) && readFileSync(note, "utf8") !== chosen) rmSync(join(root, BUILD, "CMakeCache.txt"), { force: true });
-    writeFileSync(note, chosen);
-    await must("CMake", cmake, ["-S", "native", "-B", BUILD, "-G", generator, "-DCMAKE_BUILD_TYPE=Release", "-Wno-dev", ...args], { stdio: ["ignore", "ignore", "inherit"] });
-    await must("the native build", cmake, ["--build", BUILD, "--parallel"]);
-  });
+  once(
+    { stampFile: `${BUILD}/.stamp`, inputs: ["native", "package-lock.json"], output: `${BUILD}/moescope.node` },
+    async () => {
+      say("moescope: building the native engine (CMake)");
+      mkdirSync(join(root, BUILD), { recursive: true });
+      const { cmake, generator, args } = await toolchain();
+      // Another generator or compiler than last time needs a fresh cache.
+      const chosen = `${cmake}\n${generator}\n${args.join("\n")}\n`;
+      const note = join(root, BUILD, ".toolchain");
+      if (existsSync(note) && readFileSync(note, "utf8") !== chosen)
+        rmSync(join(root, BUILD, "CMakeCache.txt"), { force: true });
+      writeFileSync(note, chosen);
+      await must(
+        "CMake",
+        cmake,
+        ["-S", "native", "-B", BUILD, "-G", generator, "-DCMAKE_BUILD_TYPE=Release", "-Wno-dev", ...args],
+        { stdio: ["ignore", "ignore", "inherit"] },
+      );
+      await must("the native build", cmake, ["--build", BUILD, "--parallel"]);
+    },
+  );

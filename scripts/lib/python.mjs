@@ -12,9 +12,14 @@ export async function venv(folder, what) {
     await must("uv venv", "uv", ["venv", "--quiet", join(root, folder)]);
     return bin;
   }
-  if (!which("python3")) throw new Missing(`${what} needs Python 3, which is not there. On Debian or Ubuntu: sudo apt install python3 python3-venv`);
+  if (!which("python3"))
+    throw new Missing(
+      `${what} needs Python 3, which is not there. On Debian or Ubuntu: sudo apt install python3 python3-venv`,
+    );
   if (!works("python3", ["-c", "import venv, ensurepip"])) {
-    throw new Missing(`${what} needs Python's venv module, which is not there. On Debian or Ubuntu: sudo apt install python3-venv`);
+    throw new Missing(
+      `${what} needs Python's venv module, which is not there. On Debian or Ubuntu: sudo apt install python3-venv`,
+    );
   }
   await must("python3 -m venv", "python3", ["-m", "venv", join(root, folder)]);
   return bin;
@@ -27,7 +32,16 @@ export async function install(folder, requirements, what) {
   const check = `import importlib.metadata as m, json\nfor r in json.loads(${JSON.stringify(wanted)}):\n    n, v = r.split("==")\n    assert m.version(n) == v`;
   if (works(join(bin, "python"), ["-c", check])) return bin;
   say(`moescope: bringing in ${requirements.join(", ")} (for ${what}, once)`);
-  if (which("uv")) await must("uv pip", "uv", ["pip", "install", "--quiet", "--python", join(bin, "python"), ...requirements]);
-  else await must("pip", join(bin, "python"), ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", ...requirements]);
+  if (which("uv"))
+    await must("uv pip", "uv", ["pip", "install", "--quiet", "--python", join(bin, "python"), ...requirements]);
+  else
+    await must("pip", join(bin, "python"), [
+      "-m",
+      "pip",
+      "install",
+      "--quiet",
+      "--disable-pip-version-check",
+      ...requirements,
+    ]);
   return bin;
 }

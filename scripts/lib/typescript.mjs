@@ -17,7 +17,8 @@ export const typescript = () =>
     async () => {
       say("moescope: compiling TypeScript");
       // A renamed source must not live on as compiled output.
-      for (const room of ["engine", "kernel", "test"]) rmSync(join(root, "dist", room), { recursive: true, force: true });
+      for (const room of ["engine", "kernel", "test"])
+        rmSync(join(root, "dist", room), { recursive: true, force: true });
       await must("the TypeScript build", process.execPath, [tsc, "-p", "."]);
       if (existsSync(join(root, "kernel/lab/build.mjs"))) {
         await must("the JupyterLab plugin's build", process.execPath, [join(root, "kernel/lab/build.mjs")]);
