@@ -28,12 +28,14 @@ class Pool {
                [](void* body, int64_t begin, int64_t end, int worker) { (*static_cast<Body*>(body))(begin, end, worker); });
   }
 
-  /** Memory of a worker's own, 64-byte aligned, valid until the region ends. It grows and is kept; the first call of a
-   * size allocates (and may throw std::bad_alloc only before the region starts, see `reserve`). */
-  void* scratch(int worker);
-
-  /** Makes `scratch` hold at least `bytes` for each of the first `threads` workers. Call outside regions. */
+  /** Memory of a worker's own, 64-byte aligned, as large as the largest `reserve` so far; valid within the region. */
+  void* scratch(int worker) const;
+  /** Makes `scratch` hold at least `bytes` for each of the first `threads` workers. Call outside regions; it is free when
+   * nothing has to grow. Throws std::bad_alloc. */
   void reserve(int threads, size_t bytes);
+  /** Memory of the calling thread's own (a region's workers may share it through `fn`), 64-byte aligned, valid until the
+   * thread asks again. */
+  static void* caller_scratch(size_t bytes);
 
   /** Ends the threads (they start again when needed). For tests and for leaving the process. */
   void stop();

@@ -1,0 +1,158 @@
+// The vectors that the kernels are written over: the compiler's own vector types, as wide as the file's flags allow.
+// Included only by the isa_*.cc files; everything here has internal linkage, for each set's own copy.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#define MOESCOPE_INLINE static inline __attribute__((always_inline))
+
+namespace moescope::kernels {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int lanes = 16;
+#define MOESCOPE_EVERY(x) x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x
+#elif defined(__AVX2__)
+constexpr int lanes = 8;
+#define MOESCOPE_EVERY(x) x, x, x, x, x, x, x, x
+#else
+constexpr int lanes = 4;
+#define MOESCOPE_EVERY(x) x, x, x, x
+#endif
+
+typedef float Vec __attribute__((vector_size(lanes * 4)));
+typedef int32_t IVec __attribute__((vector_size(lanes * 4)));
+typedef uint32_t UVec __attribute__((vector_size(lanes * 4)));
+
+MOESCOPE_INLINE Vec splat(float x) { return Vec{MOESCOPE_EVERY(x)}; }
+MOESCOPE_INLINE IVec isplat(int32_t x) { return IVec{MOESCOPE_EVERY(x)}; }
+MOESCOPE_INLINE Vec load(const float* p) {
+  Vec v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+MOESCOPE_INLINE void store(float* p, Vec v) { std::memcpy(p, &v, sizeof v); }
+MOESCOPE_INLINE UVec loadu(const void* p) {
+  UVec v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+/** The first n (< lanes) values; the rest are `fill`. */
+MOESCOPE_INLINE Vec load_part(const float* p, int64_t n, float fill = 0) {
+  alignas(64) float part[lanes];
+  store(part, splat(fill));
+  std::memcpy(part, p, static_cast<size_t>(n) * 4);
+  return load(part);
+}
+MOESCOPE_INLINE void store_part(float* p, Vec v, int64_t n) {
+  alignas(64) float part[lanes];
+  store(part, v);
+  std::memcpy(p, part, static_cast<size_t>(n) * 4);
+}
+
+MOESCOPE_INLINE Vec as_float(IVec v) { return (Vec)v; }
+MOESCOPE_INLINE IVec as_int(Vec v) { return (IVec)v; }
+MOESCOPE_INLINE Vec vmax(Vec a, Vec b) { return a > b ? a : b; }
+MOESCOPE_INLINE Vec select(IVec mask, Vec a, Vec b) { return mask ? a : b; }
+MOESCOPE_INLINE IVec select(IVec mask, IVec a, IVec b) { return mask ? a : b; }
+MOESCOPE_INLINE IVec iota() {
+  IVec v = {};
+  for (int i = 0; i < lanes; ++i) v[i] = i;
+  return v;
+}
+
+MOESCOPE_INLINE float sum(Vec v) {
+  alignas(64) float part[lanes];
+  store(part, v);
+  for (int half = lanes / 2; half; half /= 2)
+    for (int i = 0; i < half; ++i) part[i] += part[i + half];
+  return part[0];
+}
+MOESCOPE_INLINE float max(Vec v) {
+  alignas(64) float part[lanes];
+  store(part, v);
+  for (int half = lanes / 2; half; half /= 2)
+    for (int i = 0; i < half; ++i) part[i] = part[i] > part[i + half] ? part[i] : part[i + half];
+  return part[0];
+}
+MOESCOPE_INLINE bool any(IVec mask) {
+  int32_t all = 0;
+  for (int i = 0; i < lanes; ++i) all |= mask[i];
+  return all != 0;
+}
+
+template <int... I>
+struct Indices {};
+template <int N, int... I>
+struct MakeIndices : MakeIndices<N - 1, N - 1, I...> {};
+template <int... I>
+struct MakeIndices<0, I...> {
+  using type = Indices<I...>;
+};
+
+/** Lanes without bit S of `a` and lanes with it of `b`, each plus its partner across S. */
+template <int S, int... I>
+MOESCOPE_INLINE Vec fold(Vec a, Vec b, Indices<I...>) {
+  return __builtin_shufflevector(a, b, (I & S ? lanes + I : I)...) + __builtin_shufflevector(a, b, (I & S ? lanes + (I ^ S) : I ^ S)...);
+}
+/** Lane i of the result is the sum of a[i]; a is used up. */
+MOESCOPE_INLINE Vec sums(Vec* a) {
+  using All = typename MakeIndices<lanes>::type;
+  if constexpr (lanes >= 16)
+    for (int i = 0; i < 8; ++i) a[i] = fold<8>(a[i], a[i + 8 < lanes ? i + 8 : i], All{});
+  if constexpr (lanes >= 8)
+    for (int i = 0; i < 4; ++i) a[i] = fold<4>(a[i], a[i + 4], All{});
+  for (int i = 0; i < 2; ++i) a[i] = fold<2>(a[i], a[i + 2], All{});
+  return fold<1>(a[0], a[1], All{});
+}
+
+// exp, within 2 ulp: x = n ln2 + r with |r| <= ln2/2, e^r by a polynomial of degree 7 (Taylor's coefficients, truncation
+// 5e-9), 2^n in two halves so that the ends of the range neither overflow early nor lose the subnormals. ln2 is split so
+// that n * ln2_high is exact without FMA too.
+MOESCOPE_INLINE Vec vexp(Vec x) {
+  const Vec low = splat(-104.f), high = splat(89.f), magic = splat(12582912.f);
+  Vec c = x < low ? low : x;  // a NaN passes both
+  c = c > high ? high : c;
+  const Vec shifted = c * splat(1.44269504f) + magic;
+  const Vec n = shifted - magic;
+  const IVec e = as_int(shifted) - as_int(magic);
+  Vec r = c - n * splat(0.693359375f);
+  r = r - n * splat(-2.12194440e-4f);
+  Vec p = splat(1.f / 5040);
+  p = p * r + splat(1.f / 720);
+  p = p * r + splat(1.f / 120);
+  p = p * r + splat(1.f / 24);
+  p = p * r + splat(1.f / 6);
+  p = p * r + splat(.5f);
+  p = p * (r * r) + r;
+  p = p + splat(1.f);
+  const IVec half = e >> 1;
+  const Vec a = as_float((half + 127) << 23), b = as_float((e - half + 127) << 23);
+  return p * a * b;
+}
+/** The same for x <= 0 (weights of a softmax): one scale suffices, below -87 it is 0. */
+MOESCOPE_INLINE Vec vexp_negative(Vec x) {
+  const Vec low = splat(-87.33f), magic = splat(12582912.f);
+  const Vec c = x < low ? low : x;
+  const Vec shifted = c * splat(1.44269504f) + magic;
+  const Vec n = shifted - magic;
+  Vec r = c - n * splat(0.693359375f);
+  r = r - n * splat(-2.12194440e-4f);
+  Vec p = splat(1.f / 5040);
+  p = p * r + splat(1.f / 720);
+  p = p * r + splat(1.f / 120);
+  p = p * r + splat(1.f / 24);
+  p = p * r + splat(1.f / 6);
+  p = p * r + splat(.5f);
+  p = p * (r * r) + r;
+  p = p + splat(1.f);
+  p = p * as_float((as_int(shifted) - as_int(magic) + 127) << 23);
+  return x < low ? Vec{} : p;
+}
+/** 1 / (1 + e^-x); e^-x overflows to inf below -88.7, which gives the right 0. */
+MOESCOPE_INLINE Vec vsigmoid(Vec x) { return splat(1.f) / (splat(1.f) + vexp(-x)); }
+MOESCOPE_INLINE Vec vsilu(Vec x) { return x / (splat(1.f) + vexp(-x)); }
+
+}  // namespace
+}  // namespace moescope::kernels
