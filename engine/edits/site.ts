@@ -1,0 +1,64 @@
+import { ArgumentError } from "../errors.ts";
+import { headsOf } from "../sites/names.ts";
+import type { Filter, Layers } from "../sites/selector.ts";
+import type { EditableSite } from "../sites/site.ts";
+import { partsOf } from "../sites/site.ts";
+import type { Tensor } from "../tensors/tensor.ts";
+import { Edit, type EditData, type RunSource } from "./edit.ts";
+
+export type PatchSource = RunSource;
+
+type What =
+  | { op: "zero" }
+  | { op: "scale"; by: number }
+  | { op: "add"; vector: Tensor<any>; amount: number }
+  | { op: "patch"; from: PatchSource };
+
+/** An edit of a site. The site's own layers and `only` become part of the filter. */
+export function siteEdit(site: EditableSite<any>, what: What, filter: Filter): Edit {
+  const { name, layer, only } = partsOf(site);
+  const keys: (keyof Filter)[] = ["t", "pos", "step", "id", "text"];
+  if (layer !== null) keys.push("layer");
+  if (headsOf(name)) keys.push("head");
+  if (only.expert !== undefined || only.q !== undefined)
+    throw new ArgumentError({
+      where: site.path,
+      what: "an edit cannot be limited to an expert or a query",
+      fix: "Use filters: { layer, t, pos, step, id, text }",
+    });
+  const { q: _q, expert: _expert, layer: _layer, ...rest } = only;
+  const merged: Filter = { ...(layer === null ? {} : { layer: layer as Layers }), ...rest, ...filter };
+  return new Edit(dataOf(name, what), merged, keys);
+}
+
+function dataOf(site: string, what: What): EditData {
+  switch (what.op) {
+    case "zero":
+      return { op: "site.zero", site };
+    case "scale":
+      if (!Number.isFinite(what.by))
+        throw new ArgumentError({
+          where: `${site}.scale`,
+          what: `${what.by} is not a number`,
+          fix: "Use zero() for nothing",
+        });
+      return { op: "site.scale", site, by: what.by };
+    case "add":
+      if (!Number.isFinite(what.amount))
+        throw new ArgumentError({
+          where: `${site}.add`,
+          what: `${what.amount} is not an amount`,
+          fix: "Give a number",
+        });
+      // A copy: the edit must not change when the tensor is disposed.
+      return { op: "site.add", site, vector: what.vector.data.slice(), amount: what.amount };
+    case "patch":
+      if (!what.from?.captured)
+        throw new ArgumentError({
+          where: `${site}.patch`,
+          what: "the source is not a run",
+          fix: "Give what m.run returned (is an await missing?)",
+        });
+      return { op: "site.patch", site, from: what.from };
+  }
+}
