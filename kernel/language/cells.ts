@@ -6,7 +6,7 @@
  * follows what it uses, not how long the notebook is.
  */
 import { pathToFileURL } from "node:url";
-import { type CellNames, mentionedIn, type NameKind, namesOf } from "./names.ts";
+import { type CellNames, isObjectLiteral, mentionedIn, type NameKind, namesOf } from "./names.ts";
 import type { LanguageServer } from "./server.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -67,7 +67,8 @@ export class Cells {
     cursor: number,
   ): { textDocument: { uri: string }; position: { line: number; character: number } } {
     const uri = this.#workspace.uri(SCRATCH);
-    this.#server.open(uri, this.#document(code, namesOf(code, cursor)).text);
+    // Completion must know also those names of which only the beginning stands there.
+    this.#server.open(uri, this.#document(code, namesOf(code, cursor), this.#owner.keys()).text);
     const before = code.slice(0, cursor).split(/\r\n|\r|\n/);
     return {
       textDocument: { uri },
@@ -101,11 +102,15 @@ export class Cells {
     return this.#open.size;
   }
 
-  #document(code: string, { declared, exported }: CellNames): { text: string; uses: Set<Cell> } {
+  #document(
+    code: string,
+    { declared, exported }: CellNames,
+    mentioned: Iterable<string> = mentionedIn(code),
+  ): { text: string; uses: Set<Cell> } {
     const uses = new Set<Cell>();
     const imports = new Map<Cell, string[]>();
     let line = "";
-    for (const name of mentionedIn(code)) {
+    for (const name of mentioned) {
       const owner = declared.has(name) ? undefined : this.#owner.get(name);
       if (!owner) continue;
       uses.add(owner.cell);
@@ -114,7 +119,9 @@ export class Cells {
     }
     for (const [cell, names] of imports) line += `import{${names}}from"./${cell.file}";`;
     line += `export{${[...declared.keys()].filter((name) => !exported.has(name))}};`;
-    return { text: `${line}\n${code}`, uses };
+    // `{ a: 1 }` alone is an object to the session, not a block with a label.
+    const [open, close] = isObjectLiteral(code) ? ["(", "\n)"] : ["", ""];
+    return { text: `${line}${open}\n${code}${close}`, uses };
   }
 
   #drop(cell: Cell | null): void {

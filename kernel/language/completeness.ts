@@ -14,8 +14,11 @@ export function completeness(code: string): Completeness {
   const end = code.trimEnd().length;
   for (const { message, labels } of errors) {
     const start = labels[0]?.start ?? 0;
-    const open = message.startsWith("Unterminated") && (code[start] === "`" || code.startsWith("/*", start));
-    // `try {}` and `const x` are reported on what is there; the parser accepts no end of text after them either.
+    // In a template or a comment any text may follow; a quote ends with its line.
+    const open =
+      message === "Unterminated multiline comment" ||
+      (message === "Unterminated string" && !"'\"".includes(code[start]));
+    // `try {}` is reported on what is there.
     if (open || start >= end || message.startsWith("Missing catch"))
       return { status: "incomplete", indent: indentAfter(code) };
   }

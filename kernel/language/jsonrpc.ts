@@ -19,12 +19,16 @@ export class RpcError extends Error {
   }
 }
 
-/** The other side is gone, or will never answer. */
+/** The other side is gone. */
 export class Disconnected extends Error {
   constructor(message = "the language server ended") {
     super(message);
     this.name = "Disconnected";
   }
+}
+
+export class TimedOut extends Error {
+  override name = "TimedOut";
 }
 
 interface Waiting {
@@ -51,7 +55,7 @@ export class JsonRpc {
     output.on("error", () => this.close());
   }
 
-  /** @throws {RpcError} the server's refusal; {@link Disconnected} when it ends or `limit` milliseconds pass. */
+  /** @throws {RpcError} the server's refusal; {@link Disconnected} when it ends; {@link TimedOut} after `limit` milliseconds. */
   request<T>(method: string, params: unknown, limit: number): Promise<T> {
     if (this.#closed) return Promise.reject(new Disconnected());
     const id = ++this.#id;
@@ -59,7 +63,7 @@ export class JsonRpc {
       const timer = setTimeout(() => {
         this.#waiting.delete(id);
         this.notify("$/cancelRequest", { id });
-        reject(new Disconnected(`no answer to ${method} within ${limit} ms`));
+        reject(new TimedOut(`no answer to ${method} within ${limit} ms`));
       }, limit);
       this.#waiting.set(id, { resolve: resolve as (value: unknown) => void, reject, timer });
       this.#send({ id, method, params });

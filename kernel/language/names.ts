@@ -1,5 +1,6 @@
 /** The names a cell declares at its top level and those it may mention. */
-import { parseSync } from "oxc-parser";
+import { type Node, parseSync } from "oxc-parser";
+import { bindingNames, children } from "../session/syntax.ts";
 
 /** How a later cell gets at the name: a variable is declared again (so that it can be assigned), everything else is imported. */
 export type NameKind = "let" | "const" | "alias";
@@ -11,8 +12,6 @@ export interface CellNames {
   /** Relative paths that the cell imports. */
   files: string[];
 }
-
-type Node = { type: string; [key: string]: any };
 
 const PLACEHOLDER = "\u01C3moescope";
 
@@ -42,7 +41,7 @@ function collect(node: Node, names: CellNames): void {
   switch (node.type) {
     case "VariableDeclaration": {
       const kind = node.kind === "let" || node.kind === "var" ? "let" : "const";
-      for (const { id } of node.declarations) for (const name of boundIn(id)) declare(name, kind);
+      for (const { id } of node.declarations) for (const name of bindingNames(id)) declare(name, kind);
       break;
     }
     case "ImportDeclaration":
@@ -58,10 +57,11 @@ function collect(node: Node, names: CellNames): void {
     case "TSTypeAliasDeclaration":
     case "TSImportEqualsDeclaration":
       // `declare module "x"` and `declare global` declare nothing here.
-      if (node.id?.type === "Identifier" && node.kind !== "global") declare(node.id.name, "alias");
+      if (node.id?.type === "Identifier" && node.id.name !== "global") declare(node.id.name, "alias");
       break;
     case "ExportNamedDeclaration":
-      for (const { exported } of node.specifiers) names.exported.add(exported.name ?? exported.value);
+      for (const { exported } of node.specifiers)
+        names.exported.add(exported.type === "Literal" ? String(exported.value) : exported.name);
       if (node.declaration) {
         const inner: CellNames = { declared: new Map(), exported: new Set(), files: [] };
         collect(node.declaration, inner);
@@ -74,24 +74,18 @@ function collect(node: Node, names: CellNames): void {
     case "ExportDefaultDeclaration":
       collect(node.declaration, names);
       break;
+    default:
+      hoisted(node, declare);
   }
 }
 
-/** Names bound by a pattern: `{ a, b: [c, ...d], e = 1 }` binds a, c, d, e. */
-function boundIn(pattern: Node | null): string[] {
-  switch (pattern?.type) {
-    case "Identifier":
-      return [pattern.name];
-    case "ObjectPattern":
-      return pattern.properties.flatMap((p: Node) => boundIn(p.type === "RestElement" ? p.argument : p.value));
-    case "ArrayPattern":
-      return pattern.elements.flatMap(boundIn);
-    case "AssignmentPattern":
-      return boundIn(pattern.left);
-    case "RestElement":
-      return boundIn(pattern.argument);
-    default:
-      return [];
+/** A `var` belongs to the cell however deep it stands, unless a function holds it. */
+function hoisted(node: Node, declare: (name: string, kind: NameKind) => void): void {
+  if (/Function|Class|TSModule/.test(node.type)) return;
+  for (const child of children(node)) {
+    if (child.type === "VariableDeclaration" && child.kind === "var")
+      for (const { id } of child.declarations) for (const name of bindingNames(id)) declare(name, "let");
+    hoisted(child, declare);
   }
 }
 
@@ -109,4 +103,12 @@ function declaredInBroken(code: string): Map<string, NameKind> {
 /** Every word of the text that could be a name. Too many do no harm: what is imported and not used is not an error. */
 export function mentionedIn(code: string): Set<string> {
   return new Set(code.match(/[\p{ID_Start}$_][\p{ID_Continue}$]*/gu) ?? []);
+}
+
+/** A cell that is nothing but `{ … }` and reads as an object. */
+export function isObjectLiteral(code: string): boolean {
+  return (
+    /^\s*\{[\s\S]*\}\s*$/.test(code) &&
+    parseSync("cell.ts", `(${code}\n)`, { sourceType: "module" }).errors.length === 0
+  );
 }

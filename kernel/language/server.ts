@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { Disconnected, JsonRpc, RpcError } from "./jsonrpc.ts";
+import { Disconnected, JsonRpc, TimedOut } from "./jsonrpc.ts";
 import type { Workspace } from "./workspace.ts";
 
 /** This many deaths within this time, and we stop trying for as long. */
@@ -44,6 +44,7 @@ export class LanguageServer {
   #child: ChildProcess | null = null;
   #rpc: JsonRpc | null = null;
   #starting: Promise<void> | null = null;
+  #ended: Promise<void> = Promise.resolve();
   #deaths: number[] = [];
   #stopped = false;
   #ready = false;
@@ -91,14 +92,11 @@ export class LanguageServer {
         if (!this.#ready) await this.start();
         return await this.#rpc!.request<T>(method, params, limit);
       } catch (error) {
-        if (error instanceof RpcError) {
-          this.#log(`${method}: ${error.message}`);
-          return null;
-        }
-        if (!(error instanceof Disconnected)) throw error;
-        this.#log(error.message);
-        if (this.#ready && limit >= HUNG_MS) this.#child?.kill("SIGKILL");
-        if (this.#stopped || this.#broken() || this.#ready) return null;
+        this.#log(`${method}: ${(error as Error).message}`);
+        if (error instanceof TimedOut && limit >= HUNG_MS) this.#child?.kill("SIGKILL");
+        if (!(error instanceof Disconnected) || this.#stopped || this.#broken()) return null;
+        // The pipe may break before the process is reported dead.
+        await this.#ended;
       }
     }
     return null;
@@ -133,8 +131,9 @@ export class LanguageServer {
       this.#ready = false;
       this.#deaths.push(Date.now());
     };
-    child.on("error", gone);
-    child.on("exit", gone);
+    this.#ended = new Promise((resolve) => {
+      for (const event of ["error", "exit"]) child.on(event, () => resolve(gone()));
+    });
     this.#child = child;
     this.#rpc = rpc;
     const root = pathToFileURL(folder).href;
@@ -185,11 +184,10 @@ export class LanguageServer {
     this.#child = this.#rpc = null;
     this.#ready = false;
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
-    const ended = new Promise((resolve) => child.once("exit", resolve));
     // It ends by itself when its input does; the signal is for one that hangs.
     child.stdin!.end();
     const timer = setTimeout(() => child.kill("SIGKILL"), END_LIMIT_MS);
-    await ended;
+    await this.#ended;
     clearTimeout(timer);
   }
 }
