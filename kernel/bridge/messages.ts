@@ -55,7 +55,7 @@ export type ToSession =
   | { type: "execute"; cell: CellId; request: CellRequest }
   | { type: "interrupt"; cell: CellId }
   | { type: "ping"; sent: number }
-  | { type: "comm"; comm: CommMessage; cell: CellId }
+  | { type: "comm"; comm: CommMessage }
   | { type: "shutdown" };
 
 /** Session to front end. `mark` is the position of the stream ring when the message was sent: what was printed before comes first. */
@@ -64,6 +64,6 @@ export type ToFrontend =
   | { type: "streams" }
   | { type: "output"; cell: CellId; output: Output; mark: number }
   | { type: "comm"; cell: CellId; comm: CommMessage; mark: number }
-  | { type: "input"; cell: CellId; prompt: string; password: boolean; mark: number }
+  | { type: "input"; cell: CellId; question: number; prompt: string; password: boolean; mark: number }
   | { type: "done"; cell: CellId; outcome: Outcome; mark: number }
-  | { type: "ended" };
+  | { type: "ended"; mark: number };

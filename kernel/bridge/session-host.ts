@@ -1,0 +1,80 @@
+/** The main thread's end of the bridge: starts a front end in a worker and the session here, and carries messages between them. */
+import { MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads";
+import { exitProcess } from "../session/process-guard.ts";
+import { createShared, type FrontendData, Word, wordsOf } from "./shared.ts";
+import { StreamWriter } from "./stream-ring.ts";
+import type { ToFrontend, ToSession } from "./messages.ts";
+
+export interface HostOptions {
+  /** The front end's entry, run in a worker; its `workerData` is FrontendData. */
+  frontend: URL;
+  /** Structured-cloneable; the front end finds it as `workerData.settings`. */
+  settings?: unknown;
+  /** Where imports resolve from: the notebook's folder. */
+  folder?: string;
+}
+
+/** Runs until the front end ends the process. */
+export async function hostSession(o: HostOptions): Promise<void> {
+  const folder = o.folder ?? process.cwd();
+  const shared = createShared();
+  const words = wordsOf(shared);
+  const answers = new MessageChannel();
+  const data: FrontendData = { shared, answers: answers.port2, folder, settings: o.settings };
+  // The worker starts before the session's modules are loaded, so both take their time together.
+  const worker = new Worker(o.frontend, { workerData: data, transferList: [answers.port2], stdout: false, stderr: false });
+  worker.on("exit", (code) => {
+    Atomics.store(words, Word.closed, 1);
+    exitProcess(code);
+  });
+  const post = (message: ToFrontend): void => worker.postMessage(message);
+  const ring = new StreamWriter(shared, () => post({ type: "streams" }));
+  let asked = 0;
+
+  const { Session } = await import("../session/session.ts");
+  const session = new Session({
+    folder,
+    words,
+    sink: {
+      stream: (cell, name, text) => ring.write(cell, name, text),
+      output: (cell, output) => post({ type: "output", cell, output, mark: ring.mark }),
+      comm: (cell, comm) => post({ type: "comm", cell, comm, mark: ring.mark }),
+      input: (cell, prompt, password) => {
+        const question = ++asked;
+        post({ type: "input", cell, question, prompt, password, mark: ring.mark });
+        for (;;) {
+          const answered = Atomics.load(words, Word.answered);
+          if (answered !== question) Atomics.wait(words, Word.answered, answered);
+          for (let m = receiveMessageOnPort(answers.port1); m; m = receiveMessageOnPort(answers.port1)) {
+            if (m.message.question === question) return m.message.value;
+          }
+        }
+      },
+    },
+  });
+
+  const receive = (message: ToSession): void => {
+    switch (message.type) {
+      case "execute":
+        // Not inside `kernel`: the session itself says when the kernel runs.
+        void session
+          .execute(message.cell, message.request)
+          .then((outcome) => post({ type: "done", cell: message.cell, outcome, mark: ring.mark }));
+        break;
+      case "interrupt":
+        session.interrupt(message.cell);
+        break;
+      case "ping":
+        session.kernel(() => Atomics.store(words, Word.pong, message.sent));
+        break;
+      case "comm":
+        session.comm(message.comm);
+        break;
+      case "shutdown":
+        void session.end().then(() => post({ type: "ended", mark: ring.mark }));
+        break;
+    }
+  };
+  worker.on("message", receive);
+  post({ type: "ready" });
+}

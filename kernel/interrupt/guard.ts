@@ -1,0 +1,156 @@
+/** Runs user code on the main thread so that it can be stopped at any instruction while the kernel around it lives on. */
+import inspector from "node:inspector";
+import { CLAIMED, Phase, PhaseWord } from "./phase.ts";
+
+/** The outcome of a cell that the user stopped. */
+export class KernelInterrupt extends Error {
+  override name = "KernelInterrupt";
+  constructor() {
+    super("The cell was interrupted. Every value it had set is kept.");
+    this.stack = `${this.name}: ${this.message}`;
+  }
+}
+
+/** Under this name the guarded frame finds the guard: V8 unwinds to the nearest evaluation of the inspector, so user code must start in one. */
+const HOOK = Symbol.for("moescope.guard");
+const RUN = `globalThis[Symbol.for("moescope.guard")].run()`;
+const LAND = `globalThis[Symbol.for("moescope.guard")].land()`;
+
+type Result = { value: unknown; promise: boolean } | { error: unknown };
+
+export class Guard {
+  readonly #phase: PhaseWord;
+  readonly #inspector = new inspector.Session();
+  readonly #still = new Int32Array(new SharedArrayBuffer(4));
+  #function: (() => unknown) | null = null;
+  #result: Result | null = null;
+  #interrupt: (() => void) | null = null;
+  #busy = false;
+
+  constructor(words: Int32Array) {
+    this.#phase = new PhaseWord(words);
+    this.#inspector.connect();
+    const frames = { run: () => this.#run(), land: () => this.#land() };
+    Object.defineProperty(globalThis, HOOK, { value: frames, configurable: true });
+  }
+
+  /** A cell begins: until `end` the kernel runs, but for what `call` runs. */
+  begin(): void {
+    this.#enter();
+    this.#busy = true;
+  }
+
+  /** The cell has ended; what user code left behind may run. */
+  end(): void {
+    this.#busy = false;
+    this.#phase.change(Phase.kernel, Phase.idle);
+  }
+
+  /** Runs user code, between `begin` and `end`. Rejects with what it throws, or with KernelInterrupt. */
+  async call<T>(fn: () => T | PromiseLike<T>): Promise<T> {
+    this.#function = fn;
+    this.#result = null;
+    const killed = this.#evaluate(RUN);
+    const result = this.#takeResult();
+    if (killed) {
+      this.#phase.set(Phase.kernel);
+      throw new KernelInterrupt();
+    }
+    if (result === null) throw new Error("The guarded frame did not run.");
+    if ("error" in result) throw result.error;
+    return result.promise ? this.#settled(result.value as Promise<T>) : (result.value as T);
+  }
+
+  /** The front end asks the awaiting cell to end. What it left running is an orphan, which the interrupter ends if it blocks the thread. */
+  interrupt(): void {
+    this.#interrupt?.();
+  }
+
+  /** Kernel code that the event loop calls (a message, a process event) runs in here, so that no termination strikes it. */
+  kernel(fn: () => void): void {
+    const entered = this.#enter();
+    try {
+      fn();
+    } finally {
+      if (entered && (this.#interrupt || !this.#busy)) {
+        this.#phase.change(Phase.kernel, this.#interrupt ? Phase.await : Phase.idle);
+      }
+    }
+  }
+
+  close(): void {
+    this.#inspector.disconnect();
+  }
+
+  /** From await or idle to kernel. False when the kernel runs already, or when user code called us, whose frame it is. */
+  #enter(): boolean {
+    for (;;) {
+      const phase = this.#phase.get();
+      if (phase === Phase.kernel || phase === Phase.user || phase === (Phase.user | CLAIMED)) return false;
+      if (phase & CLAIMED) {
+        this.#evaluate(LAND);
+        this.#phase.set(Phase.kernel);
+        return true;
+      }
+      if (this.#phase.change(phase, Phase.kernel)) return true;
+    }
+  }
+
+  /** Not an `await`: a termination throws away the microtasks that are queued with it, so the interrupt must be able to end the wait by a plain call. */
+  #settled<T>(promise: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      let done = false;
+      const end = (settle: () => void): void => {
+        if (done) return;
+        done = true;
+        this.#enter();
+        this.#interrupt = null;
+        settle();
+      };
+      promise.then(
+        (value) => end(() => resolve(value)),
+        (error: unknown) => end(() => reject(error)),
+      );
+      this.#interrupt = () => end(() => reject(new KernelInterrupt()));
+      this.#phase.change(Phase.kernel, Phase.await);
+    });
+  }
+
+  #takeResult(): Result | null {
+    const result = this.#result;
+    this.#function = this.#result = null;
+    return result;
+  }
+
+  /** Inside the guarded frame. */
+  #run(): void {
+    this.#phase.set(Phase.user);
+    try {
+      const value = this.#function!();
+      const promise = isThenable(value);
+      this.#result = { value: promise ? Promise.resolve(value) : value, promise };
+    } catch (error) {
+      this.#result = { error };
+    }
+    if (!this.#phase.change(Phase.user, Phase.kernel)) this.#land();
+  }
+
+  /** A termination is on its way: stand still for it. */
+  #land(): never {
+    for (;;) Atomics.wait(this.#still, 0, 0, 1000);
+  }
+
+  /** True when a termination ended it. */
+  #evaluate(expression: string): boolean {
+    let killed = false;
+    this.#inspector.post("Runtime.evaluate", { expression, silent: true }, (error) => {
+      killed = error !== null;
+    });
+    return killed;
+  }
+}
+
+const isThenable = (value: unknown): value is PromiseLike<unknown> =>
+  (typeof value === "object" || typeof value === "function") &&
+  value !== null &&
+  typeof (value as { then?: unknown }).then === "function";

@@ -1,0 +1,246 @@
+/**
+ * A cell's TypeScript to the script that runs it: `async ($moescope) => { ... }` in the main context. Top-level names are not declared in there but in
+ * script scope, once for the whole session, so that every later cell sees them, anything may be redefined by anything, and hot loops stay fast
+ * (getters or a proxy in their place cost a factor of 20 to 200).
+ */
+import MagicString from "magic-string";
+import { type Node, parseSync } from "oxc-parser";
+import { transformSync } from "oxc-transform";
+import { bindingNames, children } from "./syntax.ts";
+
+/** The name of the cell function's parameter: what the rewritten text needs of the session (see CellSupport in session.ts). */
+export const SUPPORT = "$moescope";
+
+export interface EncodedMap {
+  version: number;
+  mappings: string;
+  sources: (string | null)[];
+  names: string[];
+}
+
+export interface CellScript {
+  /** An expression that gives the cell's function. */
+  text: string;
+  /** Top-level names the cell declares. */
+  names: string[];
+  /** Does it import anything, now or when its functions run? */
+  imports: boolean;
+  /** From the script's positions back to the cell's, innermost last. Made on demand: only errors need them. */
+  maps(): EncodedMap[];
+}
+
+/** The cell does not parse. `start` and `end` are offsets in the cell. */
+export class CellSyntaxError extends SyntaxError {
+  override name = "SyntaxError";
+  readonly start: number;
+  readonly end: number;
+  constructor(message: string, start: number, end: number) {
+    super(message);
+    this.start = start;
+    this.end = end;
+    this.stack = `SyntaxError: ${message}`;
+  }
+}
+
+export function compileCell(code: string): CellScript {
+  const prepared = prepareTypeScript(code);
+  const transformed = transformSync("cell.ts", prepared.text, {
+    lang: "ts",
+    sourceType: "module",
+    // `using` is lowered (V8 of Node 20 does not parse it); everything older runs as it is.
+    target: prepared.using ? "es2024" : "esnext",
+    helpers: { mode: "External" as never },
+    sourcemap: true,
+    // By default imports that look unused are removed, so a cell that only imports would do nothing.
+    typescript: { onlyRemoveTypeImports: true },
+  });
+  const failure = transformed.errors.find((e) => e.severity === "Error");
+  if (failure) throw new CellSyntaxError(failure.message, failure.labels[0]?.start ?? 0, failure.labels[0]?.end ?? 0);
+  const js = rewrite(transformed.code);
+  return {
+    text: js.edit.toString(),
+    names: js.names,
+    imports: js.imports,
+    maps: () => [
+      js.edit.generateMap({ hires: "boundary" }) as EncodedMap,
+      transformed.map as EncodedMap,
+      ...(prepared.edit ? [prepared.edit.generateMap({ hires: "boundary" }) as EncodedMap] : []),
+    ],
+  };
+}
+
+/** Syntax errors, and what must happen before types are removed: a top-level `using` lives on after the cell, `{ a: 1 }` alone is an object. */
+function prepareTypeScript(code: string): { text: string; edit?: MagicString; using: boolean } {
+  const literal = /^\s*\{[^]*\}\s*$/.test(code) && parses(`(${code}\n)`);
+  if (literal) {
+    const edit = new MagicString(code).prepend("(").append("\n)");
+    return { text: edit.toString(), edit, using: false };
+  }
+  const parsed = parseSync("cell.ts", code, { lang: "ts", sourceType: "module", showSemanticErrors: true });
+  const error = parsed.errors.find((e) => e.severity === "Error");
+  if (error) throw new CellSyntaxError(error.message, error.labels[0]?.start ?? 0, error.labels[0]?.end ?? 0);
+  if (!/\busing\b/.test(code)) return { text: code, using: false };
+  const edit = new MagicString(code);
+  for (const node of parsed.program.body) {
+    if (node.type !== "VariableDeclaration" || (node.kind !== "using" && node.kind !== "await using")) continue;
+    edit.overwrite(node.start, node.declarations[0].start, "const ");
+    for (const { id, init } of node.declarations) {
+      const name = JSON.stringify(bindingNames(id)[0]);
+      edit.appendLeft(init!.start, `${SUPPORT}.using(${name}, ${node.kind === "await using"}, `).appendRight(init!.end, ")");
+    }
+  }
+  return { text: edit.toString(), edit, using: true };
+}
+
+const parses = (code: string): boolean =>
+  !parseSync("cell.ts", code, { lang: "ts", sourceType: "module" }).errors.some((e) => e.severity === "Error");
+
+function rewrite(js: string): { edit: MagicString; names: string[]; imports: boolean } {
+  const program = parseSync("cell.js", js, { lang: "js", sourceType: "module" }).program;
+  const edit = new MagicString(js);
+  const names = new Set<string>();
+  const used = new Set<string>();
+  const found = { imports: false };
+  const last = program.body.at(-1);
+  for (let node of program.body as Node[]) {
+    const start = node.start;
+    if (node.type === "ImportDeclaration") continue;
+    if (node.type === "ExportNamedDeclaration" || node.type === "ExportDefaultDeclaration" || node.type === "ExportAllDeclaration") {
+      const inner = exported(node);
+      edit.remove(start, inner ? inner.start : node.end);
+      if (!inner) continue;
+      node = inner;
+    }
+    visit(node, edit, names, used, found);
+    topLevel(node, edit, names, node === last || node.end === last?.end);
+  }
+  for (const node of program.body) {
+    if (node.type !== "ImportDeclaration") continue;
+    found.imports = true;
+    edit.overwrite(node.start, node.end, importText(node, js, names, used));
+    edit.move(node.start, node.end, 0);
+  }
+  edit.prepend(`(async (${SUPPORT}, babelHelpers) => {"use strict";`).append("\n})");
+  return { edit, names: [...names], imports: found.imports };
+}
+
+/** What is exported stays as a plain declaration or expression. */
+function exported(node: Node): Node | null {
+  if (node.type === "ExportNamedDeclaration" && !node.source) return node.declaration ?? null;
+  if (node.type === "ExportDefaultDeclaration") return node.declaration;
+  if ("source" in node && node.source) {
+    throw new CellSyntaxError("A cell cannot re-export another module. Import what you need from it.", 0, 0);
+  }
+  return null;
+}
+
+function topLevel(node: Node, edit: MagicString, names: Set<string>, last: boolean): void {
+  switch (node.type) {
+    case "VariableDeclaration":
+      for (const d of node.declarations) for (const name of bindingNames(d.id)) names.add(name);
+      assignments(node, edit, true);
+      break;
+    case "FunctionDeclaration": {
+      // Anonymous, so that its own name means the session's variable, also when a later cell redefines it.
+      if (!node.id) return;
+      names.add(node.id.name);
+      edit.remove(node.id.start, node.id.end);
+      edit.prependRight(node.start, `${node.id.name} = `).appendLeft(node.end, ";");
+      edit.move(node.start, node.end, 0);
+      break;
+    }
+    case "ClassDeclaration":
+      if (!node.id) return;
+      names.add(node.id.name);
+      edit.prependRight(node.start, `${node.id.name} = `).appendLeft(node.end, ";");
+      break;
+    case "ExpressionStatement":
+      if (last) edit.prependRight(node.start, "return (").overwrite(node.expression.end, node.end, ");");
+      break;
+    default:
+      if (last && isExpression(node)) edit.prependRight(node.start, "return (").appendLeft(node.end, ");");
+  }
+}
+
+/** `export default <expression>`. */
+const isExpression = (node: Node): boolean => /(Expression|Literal|Identifier)$/.test(node.type);
+
+/** `let a = 1, b;` to `a = 1, b = void 0;`; a pattern needs parentheses. `fresh` gives variables without a value the value undefined. */
+function assignments(node: Extract<Node, { type: "VariableDeclaration" }>, edit: MagicString, statement: boolean): void {
+  edit.remove(node.start, node.declarations[0].start);
+  node.declarations.forEach((d, i) => {
+    const pattern = d.id.type !== "Identifier";
+    if (pattern && statement) edit.prependRight(d.start, "(").appendLeft(d.end, ")");
+    if (!d.init && statement && node.kind !== "var") edit.appendLeft(d.end, " = void 0");
+    if (i > 0 && !statement && pattern) edit.prependRight(d.start, "(").appendLeft(d.end, ")");
+    if (isEnum(d)) {
+      // A new enum does not take over the members of an older one of that name.
+      const argument = (d.init as { arguments: Node[] }).arguments[0];
+      edit.overwrite(argument.start, argument.end, "{}");
+    }
+  });
+}
+
+/** `var E = function (E) { ... }(E || {})`, as the transform writes an enum. */
+function isEnum(d: { id: Node; init?: Node | null }): boolean {
+  const argument = d.init?.type === "CallExpression" ? d.init.arguments[0] : undefined;
+  return (
+    d.id.type === "Identifier" &&
+    argument?.type === "LogicalExpression" &&
+    argument.left.type === "Identifier" &&
+    argument.left.name === d.id.name
+  );
+}
+
+/** Below the top level: `var` outside functions belongs to the session too, `import.meta` and `import()` are ours. */
+function visit(
+  node: Node,
+  edit: MagicString,
+  names: Set<string>,
+  used: Set<string>,
+  found: { imports: boolean },
+  depth = 0,
+  inFunction = false,
+): void {
+  if (node.type === "Identifier") used.add(node.name);
+  else if (node.type === "ImportExpression") found.imports = true;
+  else if (node.type === "MetaProperty" && node.meta.name === "import") {
+    edit.overwrite(node.start, node.end, `${SUPPORT}.meta`);
+    return;
+  }
+  const within = inFunction || /Function|StaticBlock|PropertyDefinition/.test(node.type);
+  for (const child of children(node)) {
+    if (child.type === "VariableDeclaration" && child.kind === "var" && !within) {
+      for (const d of child.declarations) for (const name of bindingNames(d.id)) names.add(name);
+      const head = /^For(In|Of)?Statement$/.test(node.type);
+      assignments(child, edit, !head);
+    }
+    visit(child, edit, names, used, found, depth + 1, within);
+  }
+}
+
+function importText(node: Extract<Node, { type: "ImportDeclaration" }>, js: string, names: Set<string>, used: Set<string>): string {
+  const source = js.slice(node.source.start, node.source.end);
+  const attributes = node.attributes
+    .map((a) => `${js.slice(a.key.start, a.key.end)}: ${js.slice(a.value.start, a.value.end)}`)
+    .join(", ");
+  const module = `await import(${source}${attributes ? `, { with: { ${attributes} } }` : ""})`;
+  if (node.specifiers.length === 0) return `${module};`;
+  const members: string[] = [];
+  const required: string[] = [];
+  let text = "";
+  for (const s of node.specifiers) {
+    names.add(s.local.name);
+    if (s.type === "ImportNamespaceSpecifier") {
+      text += `${s.local.name} = ${module};`;
+      continue;
+    }
+    const imported =
+      s.type === "ImportDefaultSpecifier" ? "default" : s.imported.type === "Literal" ? String(s.imported.value) : s.imported.name;
+    members.push(`${JSON.stringify(imported)}: ${s.local.name}`);
+    // A name that may be a type alone is not missed.
+    if (used.has(s.local.name) || imported === "default") required.push(imported);
+  }
+  if (members.length === 0) return text;
+  return `${text}({ ${members.join(", ")} } = ${SUPPORT}.imported(${module}, ${source}, ${JSON.stringify(required)}));`;
+}
