@@ -47,6 +47,14 @@ export async function startJupyter(app: "lab" | "notebook", files: Record<string
   if (existsSync(plugin)) cpSync(plugin, join(data, "labextensions/moescope"), { recursive: true });
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
 
+  // No question about news over the pictures.
+  const settings = join(folder, ".settings/@jupyterlab/apputils-extension");
+  mkdirSync(settings, { recursive: true });
+  writeFileSync(
+    join(settings, "notification.jupyterlab-settings"),
+    '{ "fetchNews": "false", "checkForUpdates": false }',
+  );
+
   const port = await freePort();
   const token = "moescope";
   const child = spawn(
