@@ -1,0 +1,94 @@
+/** A cell as every front end runs it: magics, type check, the session, and what the check found. */
+import type { Diagnostic, Language } from "../bridge/language.ts";
+import type { CellId, CellRequest, ErrorReport, Outcome } from "../bridge/messages.ts";
+import type { SessionClient } from "../bridge/session-client.ts";
+import { type MagicState, splitMagics } from "./magics.ts";
+
+/** How long a finished cell waits for its type check (some 10 ms once the language server runs). What comes later is shown later. */
+const CHECK_WAIT_MS = 1500;
+
+export interface CellView {
+  /** The session took the cell: its outputs come under this id. */
+  started(cell: CellId): void;
+  /** Text of the front end itself: what magics say, type warnings. */
+  say(name: "stdout" | "stderr", text: string): void | Promise<void>;
+  /** The cell was refused before it ran. Errors of running cells come as outputs of the session. */
+  refused(error: ErrorReport): void | Promise<void>;
+}
+
+export class Cells {
+  readonly state: MagicState = { types: "warn" };
+  readonly #client: SessionClient;
+  #language: Promise<Language> | null = null;
+
+  constructor(client: SessionClient) {
+    this.#client = client;
+  }
+
+  /** Loaded at first need. */
+  language(): Promise<Language> {
+    this.#language ??= import("../language/language.ts").then(({ createLanguage }) =>
+      createLanguage({ folder: this.#client.folder, live: this.#client.live }),
+    );
+    return this.#language;
+  }
+
+  async run(request: CellRequest, view: CellView): Promise<Outcome> {
+    const magics = splitMagics(request.code);
+    if (magics) {
+      const done = magics.run(this.state);
+      if ("error" in done) return this.#refuse(done.error, view);
+      if (!request.silent) await view.say("stdout", done.text);
+      if (magics.code === "" && !request.userExpressions) return { status: "ok", expressions: {} };
+      request = { ...request, code: magics.code };
+    }
+    const cell = { count: request.count, code: request.code };
+    const wanted = this.state.types !== "off" && !request.silent && request.code.trim() !== "";
+    const check = wanted ? this.language().then((language) => language.check(cell)) : null;
+    check?.catch(() => {});
+    if (check && this.state.types === "strict") {
+      const found = (await settled(check)) ?? [];
+      if (found.some((d) => d.severity === "error")) return this.#refuse(await this.#strict(cell, found), view);
+    }
+    const outcome = await this.#client.execute(request, (id) => view.started(id));
+    // A cell that does not parse defines nothing, and its error says all there is to say.
+    const parsed = outcome.status === "ok" || outcome.error.name !== "SyntaxError";
+    if (check && parsed && this.state.types === "warn") await this.#warn(cell, check, view);
+    if (parsed && request.code.trim() !== "" && !request.silent) (await this.language()).accept(cell);
+    return outcome;
+  }
+
+  async close(): Promise<void> {
+    await (await this.#language)?.close();
+  }
+
+  async #refuse(error: ErrorReport, view: CellView): Promise<Outcome> {
+    await view.refused(error);
+    return { status: "error", error };
+  }
+
+  async #warn(cell: { count: number; code: string }, check: Promise<Diagnostic[]>, view: CellView): Promise<void> {
+    const say = async (found: Diagnostic[] | null): Promise<void> => {
+      if (found?.length) await view.say("stderr", `${await rendered(cell, found)}\n`);
+    };
+    const found = await Promise.race([settled(check), new Promise<"late">((resolve) => setTimeout(resolve, CHECK_WAIT_MS, "late"))]);
+    if (found === "late") void settled(check).then(say);
+    else await say(found);
+  }
+
+  async #strict(cell: { count: number; code: string }, found: Diagnostic[]): Promise<ErrorReport> {
+    const name = "TypeScriptError";
+    const message = `${found[0].message.split("\n")[0]}${found.length > 1 ? ` (and ${found.length - 1} more)` : ""}`;
+    return {
+      name,
+      message,
+      traceback: [`\u001b[31m${name}\u001b[0m: the cell was not run (%types strict)`, ...(await rendered(cell, found)).split("\n")],
+    };
+  }
+}
+
+const rendered = async (cell: { count: number; code: string }, found: Diagnostic[]): Promise<string> =>
+  (await import("../language/language.ts")).renderDiagnostics(cell.code, found, { name: `cell ${cell.count}`, color: true });
+
+/** A check that fails (a language server that cannot start) is no fault of the cell. */
+const settled = (check: Promise<Diagnostic[]>): Promise<Diagnostic[] | null> => check.catch(() => null);

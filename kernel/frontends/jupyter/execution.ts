@@ -1,0 +1,128 @@
+/** Execute requests, one after the other: counts, replies, and what an error does to those that wait. */
+import type { ErrorReport, ExpressionOutcome, Outcome } from "../../bridge/messages.ts";
+import type { IopubChannel } from "../../channels/iopub.ts";
+import type { RouterChannel } from "../../channels/router-channel.ts";
+import type { Content, KernelMessage, Message } from "../../protocol/message.ts";
+import type { Cells } from "../cells.ts";
+import type { History } from "../history.ts";
+import type { Parents } from "./parents.ts";
+
+type Request = Partial<Content<KernelMessage.IExecuteRequestMsg>>;
+
+interface Waiting {
+  message: Message<any>;
+  run: (aborted: boolean) => Promise<boolean>;
+}
+
+export class Execution {
+  readonly #cells: Cells;
+  readonly #iopub: IopubChannel;
+  readonly #parents: Parents;
+  readonly #history: () => Promise<History>;
+  readonly #queue: Waiting[] = [];
+  /** Plain text of the results shown last, for the history. */
+  readonly results = new Map<number, string>();
+  #count = 0;
+  #running = false;
+
+  constructor(o: { cells: Cells; iopub: IopubChannel; parents: Parents; history: () => Promise<History> }) {
+    this.#cells = o.cells;
+    this.#iopub = o.iopub;
+    this.#parents = o.parents;
+    this.#history = o.history;
+  }
+
+  get busy(): boolean {
+    return this.#running;
+  }
+
+  /** `ready`: the session takes cells. */
+  execute(message: Message<any>, channel: RouterChannel, ready: Promise<void>): void {
+    this.#enqueue(message, async (aborted) => {
+      await ready;
+      return aborted ? this.#abort(message, channel) : this.#run(message, channel);
+    });
+  }
+
+  /** Something else that keeps its place between the cells. */
+  inOrder(message: Message<any>, run: () => void): void {
+    this.#enqueue(message, async () => {
+      run();
+      return true;
+    });
+  }
+
+  #enqueue(message: Message<any>, run: Waiting["run"]): void {
+    this.#queue.push({ message, run });
+    if (!this.#running) void this.#drain();
+  }
+
+  async #drain(): Promise<void> {
+    this.#running = true;
+    for (let next = this.#queue.shift(); next; next = this.#queue.shift()) {
+      await this.#iopub.status("busy", next.message.header);
+      const ok = await next.run(false);
+      await this.#iopub.status("idle", next.message.header);
+      if (!ok) await this.#abortWaiting();
+    }
+    this.#running = false;
+  }
+
+  /** Exactly what has arrived by now; a request sent after the error was seen runs. */
+  async #abortWaiting(): Promise<void> {
+    // Requests that lie in the socket already are read within a turn of the event loop.
+    for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+    for (const waiting of this.#queue.splice(0)) {
+      await this.#iopub.status("busy", waiting.message.header);
+      await waiting.run(true);
+      await this.#iopub.status("idle", waiting.message.header);
+    }
+  }
+
+  async #abort(message: Message<any>, channel: RouterChannel): Promise<boolean> {
+    await channel.reply(message, "execute_reply", { status: "aborted", execution_count: this.#count });
+    return true;
+  }
+
+  /** False when what waits is to be aborted. */
+  async #run(message: Message<any>, channel: RouterChannel): Promise<boolean> {
+    const request = message.content as Request;
+    const code = typeof request.code === "string" ? request.code : "";
+    const silent = request.silent === true;
+    const store = !silent && request.store_history !== false;
+    if (store) this.#count++;
+    const count = this.#count;
+    if (!silent) await this.#iopub.publish("execute_input", { code, execution_count: count }, message.header);
+    const outcome = await this.#cells.run(
+      {
+        code,
+        count,
+        silent,
+        userExpressions: (request.user_expressions as Record<string, string> | undefined) ?? {},
+        allowInput: request.allow_stdin === true,
+      },
+      {
+        started: (cell) => this.#parents.set(cell, { request: message, count }),
+        say: (name, text) => this.#iopub.publish("stream", { name, text }, message.header),
+        refused: (error) => this.#iopub.publish("error", errorContent(error), message.header),
+      },
+    );
+    if (store && code.trim()) (await this.#history()).add(count, code, this.results.get(count) ?? null);
+    this.results.delete(count);
+    await channel.reply(message, "execute_reply", replyContent(outcome, count), { metadata: { status: outcome.status } });
+    return outcome.status === "ok" || request.stop_on_error === false;
+  }
+}
+
+export const errorContent = ({ name, message, traceback }: ErrorReport) => ({ ename: name, evalue: message, traceback });
+
+function replyContent(outcome: Outcome, count: number): object {
+  if (outcome.status === "error") {
+    return { status: "error", execution_count: count, ...errorContent(outcome.error), user_expressions: {}, payload: [] };
+  }
+  const user_expressions = Object.fromEntries(Object.entries(outcome.expressions).map(([name, e]) => [name, expressionContent(e)]));
+  return { status: "ok", execution_count: count, user_expressions, payload: [] };
+}
+
+const expressionContent = (e: ExpressionOutcome): object =>
+  e.status === "ok" ? { status: "ok", data: e.data, metadata: e.metadata } : { status: "error", ...errorContent(e.error) };
