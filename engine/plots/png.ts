@@ -1,0 +1,11 @@
+import { fontFiles, FAMILY } from "./font.ts";
+
+/** Draws an SVG document at twice its size, with the bundled fonts only. */
+export async function toPNG(svg: string): Promise<Uint8Array> {
+  const { Resvg } = await import("@resvg/resvg-js");
+  const image = new Resvg(svg, {
+    fitTo: { mode: "zoom", value: 2 },
+    font: { fontFiles: fontFiles(), loadSystemFonts: false, defaultFontFamily: FAMILY },
+  }).render();
+  return image.asPng();
+}

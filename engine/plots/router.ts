@@ -1,0 +1,73 @@
+import { num, token } from "../display/format.ts";
+import { ArgumentError } from "../errors.ts";
+import type { Captured } from "../run/captured.ts";
+import { notCaptured, routingBlock } from "../tables/routing-block.ts";
+import { softmaxInto } from "../tables/router.ts";
+import { EXPERT_COLORS, NAMEABLE, REST, SERIES } from "./color.ts";
+import type { Figure } from "./figure.ts";
+import { range } from "./load-map.ts";
+import { tokenRow } from "./scope.ts";
+import { entryOf } from "./token-map.ts";
+
+export interface RouterOptions {
+  t: number;
+  layer: number;
+}
+
+/** Wider routers show their first so many experts by logit. */
+const SHOWN = 24;
+
+/** One decision of one router: the logit that it gave each expert. The chosen one's score multiplies the expert's input. */
+export function router(run: Captured, o: RouterOptions): Figure {
+  const b = routingBlock(run);
+  const t = tokenRow(run, o.t, "plot.router");
+  const layer = o.layer < 0 ? run.facts.layers.length + o.layer : o.layer;
+  const i = entryOf(b, t, layer);
+  if (i < 0) throw new ArgumentError(`plot.router: no routing was captured at layer ${o.layer}, row ${t}; the layers are ${Array.from(b.layers).join(", ")}`);
+  if (!b.hasLogits) throw notCaptured("The router's logits", 'at.layers("moe").router.logits');
+  const { data, from } = b.logitsAt(i);
+  const E = b.experts;
+  const logits = data.subarray(from, from + E);
+  const prob = new Float32Array(E);
+  softmaxInto(prob, 0, data, from, E);
+  const chosen = Array.from({ length: b.k }, (_, s) => b.expert[i * b.k + s]);
+  const runnerUp = b.rivals.runnerUp[i];
+  const byLogit = Array.from({ length: E }, (_, e) => e).sort((x, y) => logits[y] - logits[x] || x - y);
+  const shown = E <= SHOWN ? Array.from({ length: E }, (_, e) => e) : byLogit.slice(0, SHOWN);
+  const values = Float32Array.from(shown, (e) => logits[e]);
+  const reach = Math.max(...Array.from(values, Math.abs), 0.5);
+  const [lo, hi] = [Math.min(0, ...values), Math.max(0, ...values)];
+  const forced = run.forced(t, layer);
+  const role = (e: number) => (chosen.includes(e) ? (forced ? "forced" : "chosen") : e === runnerUp ? "runner-up" : "");
+  return {
+    title: `Router of layer ${layer} at “${token(run.tokens.text[t])}”`,
+    subtitle: `row ${t}: expert ${chosen.join(", ")} with score ${chosen.map((_, s) => num(b.score[i * b.k + s], 3)).join(", ")}, margin ${num(b.rivals.margin[i], 3)} over expert ${runnerUp}${forced ? "; forced by an edit" : ""}`,
+    width: 560,
+    height: Math.max(110, shown.length * 22),
+    panels: [
+      {
+        box: { x: [0, 1], y: [0, 1] },
+        x: { label: "logit", domain: [lo - (lo < 0 ? reach * 0.42 : 0.02), hi + (hi > 0 ? reach * 0.42 : 0.02)], grid: true },
+        // Read from the top, as a list is.
+        y: { label: "expert", domain: [shown.length - 0.5, -0.5], ticks: shown.map((e, y) => ({ at: y, text: String(e) })) },
+        marks: [
+          {
+            mark: "bars",
+            along: "x",
+            at: range(shown.length),
+            length: values,
+            color: shown.map((e) => (chosen.includes(e) ? (E <= NAMEABLE ? EXPERT_COLORS[e] : SERIES.first) : REST)),
+            name: "logit",
+            thickness: 0.72,
+            text: (y) => [`σ ${sigmoid(values[y]).toFixed(2)}`, `p ${prob[shown[y]].toFixed(2)}`, role(shown[y])].filter(Boolean).join("  "),
+            hover: (y) => `expert ${shown[y]}: logit ${num(values[y])}, score ${num(sigmoid(values[y]))}, softmax ${num(prob[shown[y]])}${role(shown[y]) ? ` (${role(shown[y])})` : ""}`,
+          },
+          { mark: "rule", axis: "x", at: 0 },
+        ],
+      },
+    ],
+    note: `σ: sigmoid of the logit, the score that multiplies the expert's input. p: softmax over the experts, for comparison (1/${E} = ${(1 / E).toFixed(2)} is even).${E > SHOWN ? ` The ${SHOWN} highest of ${E} experts.` : ""}`,
+  };
+}
+
+const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));

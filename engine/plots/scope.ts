@@ -1,0 +1,67 @@
+import { count, token } from "../display/format.ts";
+import { ArgumentError } from "../errors.ts";
+import type { Captured, LayerFacts } from "../run/captured.ts";
+import type { Layers } from "../sites/selector.ts";
+import type { Tick } from "./figure.ts";
+
+/** Which of the layers at hand an option names. */
+export function chooseLayers(want: Layers | undefined, have: ArrayLike<number>, facts: readonly LayerFacts[], where: string): number[] {
+  const all = Array.from(have);
+  const test = layerTest(want, facts, where);
+  const chosen = all.filter(test);
+  if (chosen.length === 0) throw new ArgumentError(`${where}: no captured layer is ${JSON.stringify(want)}; there are ${all.join(", ")}`);
+  return chosen;
+}
+
+function layerTest(want: Layers | undefined, facts: readonly LayerFacts[], where: string): (layer: number) => boolean {
+  if (want === undefined || want === "*") return () => true;
+  if (typeof want === "number") return (l) => l === (want < 0 ? facts.length + want : want);
+  if (want === "global" || want === "chunked") return (l) => facts[l].kind === want;
+  if (want === "moe" || want === "dense") return (l) => facts[l].moe === (want === "moe");
+  if (Array.isArray(want)) return (l) => want.includes(l);
+  if (typeof want === "object" && want !== null) {
+    const { lt, lte, gt, gte, ne } = want as { lt?: number; lte?: number; gt?: number; gte?: number; ne?: number };
+    return (l) => (lt === undefined || l < lt) && (lte === undefined || l <= lte) && (gt === undefined || l > gt) && (gte === undefined || l >= gte) && l !== ne;
+  }
+  throw new ArgumentError(`${where}: layer takes a number, a list, { lt, gte, … }, "global", "chunked", "moe" or "dense", not ${JSON.stringify(want)}`);
+}
+
+/** A token row of the run; negative counts from the end. */
+export function tokenRow(run: Captured, t: number, where: string): number {
+  const n = run.tokens.length;
+  const row = t < 0 ? n + t : t;
+  if (Number.isInteger(row) && row >= 0 && row < n) return row;
+  throw new ArgumentError(`${where}: there is no token row ${t}; the run has ${n}, 0 … ${n - 1}`);
+}
+
+/** Ticks for a list of layers, laid out at 0, 1, 2 …: all of them while there is room. */
+export function layerTicks(layers: ArrayLike<number>, pixels: number): Tick[] {
+  const every = [1, 2, 4, 8, 16].find((step) => (layers.length / step) * 13 <= pixels) ?? 32;
+  return Array.from(layers, (layer, i) => ({ at: i, text: String(layer) })).filter((_, i) => i % every === 0);
+}
+
+export function expertTicks(experts: number, pixels: number): Tick[] {
+  const every = [1, 2, 4, 8, 16, 32].find((step) => (experts / step) * 20 <= pixels) ?? 64;
+  return Array.from({ length: experts }, (_, e) => ({ at: e, text: String(e) })).filter((_, e) => e % every === 0);
+}
+
+/** Words below the axis while there is room for each; row numbers otherwise. */
+export function tokenTicks(run: Captured, rows: ArrayLike<number>, pixels: number): { ticks?: Tick[]; turned?: boolean; label: string } {
+  if (rows.length * 11.5 <= pixels)
+    return { ticks: Array.from(rows, (t, i) => ({ at: i, text: token(run.tokens.text[t], 14) })), turned: true, label: "token" };
+  const step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000].find((s) => (rows.length / s) * 44 <= pixels) ?? 10000;
+  const ticks: Tick[] = [];
+  for (let i = 0; i < rows.length; i += step) ticks.push({ at: i, text: count(rows[i]) });
+  return { ticks, label: "token row t" };
+}
+
+export const tokens = (n: number): string => `${count(n)} ${n === 1 ? "token" : "tokens"}`;
+
+/** The value below which the share `q` of the sorted numbers lies, between neighbours by linear interpolation. */
+export function quantile(sorted: ArrayLike<number>, q: number): number {
+  if (sorted.length === 0) return Number.NaN;
+  const at = q * (sorted.length - 1);
+  const i = Math.floor(at);
+  const next = Math.min(sorted.length - 1, i + 1);
+  return sorted[i] + (sorted[next] - sorted[i]) * (at - i);
+}
