@@ -1,0 +1,27 @@
+#!/usr/bin/env node
+// The program's door: says in one sentence why it cannot open. Kept to what an old Node can read.
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+const cli = join(root, "dist", "kernel", "cli.js");
+const [major, minor] = process.versions.node.split(".").map(Number);
+
+function refuse(sentence) {
+  process.stderr.write(`moescope: ${sentence}\n`);
+  process.exitCode = 2;
+}
+
+if (major < 20 || (major === 20 && minor < 19)) {
+  refuse(
+    `Node ${process.versions.node} is too old: Moescope needs 20.19 or newer. Install one from https://nodejs.org, or with nvm: nvm install 22`,
+  );
+} else if (!existsSync(cli)) {
+  refuse(`it is not built yet. In ${root} run: npm run build`);
+} else if (!existsSync(join(root, "node_modules", "oxc-parser")) && root.indexOf("node_modules") < 0) {
+  refuse(`its packages are missing. In ${root} run: npm ci`);
+} else {
+  const { main } = await import("../dist/kernel/cli.js");
+  await main(process.argv.slice(2));
+}
