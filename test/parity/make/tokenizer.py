@@ -1,10 +1,11 @@
 """Makes fixtures/tokenizer/: a small byte-level BPE with Llama 4's split pattern (spec section 6) and what Python `tokenizers` makes of
 a fuzzed set; with a tokenizer.json as argument, only `fuzz-<name of its folder>.json` for that one.
 
-Each line of fuzz.json: [text, ids, ends, ids with specials read]: ids with every control token's name taken as plain text; `ends` the
-end of each token in UTF-16 units (each starts where another ended, or inside a character that several tokens share, at its start);
-the last item only where it differs from ids.
+fuzz.json: {sha256 of the tokenizer.json, lines: [[text, ids, offsets, ids with specials read], ...]}. `ids` take every control token's
+name as plain text; `offsets` are from and to of each token, one after the other, in UTF-16 units; the last item is there only where it
+differs from `ids`.
 """
+import hashlib
 import json
 import pathlib
 import random
@@ -112,7 +113,7 @@ def fuzz(t, n):
         units = [0]
         for c in text:
             units.append(units[-1] + len(c.encode("utf-16-le")) // 2)
-        yield [text, plain.ids, [units[end] for _, end in plain.offsets]] + ([read] if read != plain.ids else [])
+        yield [text, plain.ids, [units[at] for o in plain.offsets for at in o]] + ([read] if read != plain.ids else [])
 
 
 def main():
@@ -121,10 +122,12 @@ def main():
         source = pathlib.Path(sys.argv[1])
         tokenizer, name = Tokenizer.from_file(str(source)), f"fuzz-{source.parent.name}.json"
     else:
-        tokenizer, name = train(), "fuzz.json"
-        tokenizer.save(str(OUT / "tokenizer.json"), pretty=False)
+        source, tokenizer, name = OUT / "tokenizer.json", train(), "fuzz.json"
+        tokenizer.save(str(source), pretty=False)
     rows = list(fuzz(tokenizer, 500))
-    (OUT / name).write_text("[\n" + ",\n".join(json.dumps(r, separators=(",", ":")) for r in rows) + "\n]\n")
+    lines = ",\n".join(json.dumps(r, separators=(",", ":")) for r in rows)
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    (OUT / name).write_text(f'{{"sha256":"{digest}","lines":[\n{lines}\n]}}\n')
     print({p.name: f"{p.stat().st_size / 1e3:.0f} kB" for p in OUT.iterdir()}, sum(len(r) > 3 for r in rows), "with specials")
 
 
