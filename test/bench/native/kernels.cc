@@ -3,6 +3,7 @@
 //   kernels-bench machine    the two limits alone, as JSON
 //   kernels-bench matmul | attention | rows
 //   kernels-bench product <m> <n> <k> <f32|bf16> <threads>
+//   kernels-bench attend <rows> <past> <heads> <kv heads> <head dim> <threads>
 #include <cstdio>
 
 #include "machine.h"
@@ -46,13 +47,16 @@ void products(const Kernels& kernels, const Memory& memory, double flops, double
   }
 }
 
-void attention(const Kernels& kernels, double flops, double bandwidth, int threads) {
-  std::printf("\nattention, %s, %d threads, f32 keys and values\n", name(kernels.isa), threads);
-  struct Case {
-    int64_t rows, past;
-    int heads, kv, dim;
-  };
-  for (const Case& c : {Case{1024, 0, 8, 4, 32}, {1024, 0, 8, 2, 64}, {2048, 0, 16, 4, 128}, {64, 8192, 16, 4, 128}, {8, 1024, 8, 2, 64}, {1, 128, 8, 4, 32}, {1, 1024, 8, 4, 32}, {1, 32768, 16, 4, 128}, {1, 131072, 8, 8, 128}}) {
+struct Attend {
+  int64_t rows, past;
+  int heads, kv, dim;
+};
+
+const std::vector<Attend> attentions = {{1024, 0, 8, 4, 32}, {1024, 0, 8, 2, 64}, {2048, 0, 16, 4, 128}, {64, 8192, 16, 4, 128}, {8, 1024, 8, 2, 64}, {1, 128, 8, 4, 32}, {1, 1024, 8, 4, 32}, {1, 32768, 16, 4, 128}, {1, 131072, 8, 8, 128}};
+
+void attention(const Kernels& kernels, double flops, double bandwidth, int threads, const std::vector<Attend>& cases) {
+  std::printf("\nattention, %s, %d thread%s, f32 keys and values\n", name(kernels.isa), threads, threads > 1 ? "s" : "");
+  for (const Attend& c : cases) {
     const int64_t keys = c.rows + c.past, width = int64_t(c.heads) * c.dim;
     std::vector<float> q(size_t(c.rows * width), .1f), out(q.size()), k(size_t(keys * c.kv * c.dim), .2f), v(k.size(), .3f), stats(size_t(c.rows * c.heads * stat_count));
     std::vector<int32_t> lo(size_t(c.rows), 0), hi;
@@ -114,6 +118,12 @@ int main(int argc, char** argv) {
     std::printf("%.4f ms  %.1f GFLOP/s  %.1f GB/s\n", s * 1e3, 2. * double(m * n * d) / s / 1e9, double(packed_bytes(format, n, d)) / s / 1e9);
     return 0;
   }
+  if (argc == 8 && !std::strcmp(argv[1], "attend")) {
+    const Attend c{std::atoll(argv[2]), std::atoll(argv[3]), std::atoi(argv[4]), std::atoi(argv[5]), std::atoi(argv[6])};
+    const int threads = std::atoi(argv[7]);
+    attention(kernels(isa), peak(isa, threads), read_bandwidth(memory, threads), threads, {c});
+    return 0;
+  }
   const double flops1 = peak(isa, 1), flops = peak(isa, cores), read1 = read_bandwidth(memory, 1), read = read_bandwidth(memory, cores);
   if (argc > 1 && !std::strcmp(argv[1], "machine")) {
     std::printf("{\"isa\":\"%s\",\"cores\":%d,\"gflops1\":%.1f,\"gflops\":%.1f,\"read1\":%.2f,\"read\":%.2f}\n", name(isa), cores, flops1, flops, read1, read);
@@ -124,8 +134,8 @@ int main(int argc, char** argv) {
   const auto wanted = [&](const char* part) { return argc < 2 || !std::strcmp(argv[1], part); };
   if (wanted("matmul")) products(k, memory, flops1, read1, 1);
   if (wanted("matmul") && cores > 1) products(k, memory, flops, read, cores);
-  if (wanted("attention")) attention(k, flops1, read1, 1);
-  if (wanted("attention") && cores > 1) attention(k, flops, read, cores);
+  if (wanted("attention")) attention(k, flops1, read1, 1, attentions);
+  if (wanted("attention") && cores > 1) attention(k, flops, read, cores, attentions);
   if (wanted("rows")) rest(k, cores);
   return 0;
 }

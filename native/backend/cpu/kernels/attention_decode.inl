@@ -5,42 +5,58 @@
 // joined in order, so that results do not depend on it. FIGURES
 
 constexpr int32_t stretch = 512;
-constexpr int32_t decode_block = 64;  // keys whose K and V stay in the L1 cache over the heads of a group
+/** Keys of a block: their K, then their V, stay in the L1 cache over the heads of a group. */
+MOESCOPE_INLINE int32_t block_keys(int head_dim) { return head_dim <= 32 ? 256 : head_dim <= 64 ? 128 : 64; }
 
-/** s[j] = scale * q . k_j for `count` keys; s has room for whole vectors. */
+/** s[j] = scale * q . k_j for `count` keys; s has room for whole vectors. The first head to read a block fetches the next. */
+template <bool fetch>
 static void dots(const float* q, const float* k, int64_t k_stride, int d, int32_t count, float scale, float* s) {
+  const int64_t ahead = block_keys(d) * k_stride;
   const int whole = d / lanes * lanes;
   for (int32_t j = 0; j < count; j += lanes) {
+    const int32_t live = count - j;
+    const float* keys[lanes];
+    for (int i = 0; i < lanes; ++i) keys[i] = k + (j + (i < live ? i : 0)) * k_stride;
     Vec part[lanes];
-    for (int i = 0; i < lanes; ++i) {
-      const float* key = k + (j + i < count ? j + i : count - 1) * k_stride;
-      Vec sum = {};
-      for (int c = 0; c < whole; c += lanes) sum += load(q + c) * load(key + c);
-      if (whole < d) sum += load_part(q + whole, d - whole) * load_part(key + whole, d - whole);
-      part[i] = sum;
+    for (int i = 0; i < lanes; ++i) part[i] = Vec{};
+    for (int c = 0; c < whole; c += lanes) {
+      const Vec own = load(q + c);
+#pragma GCC unroll 16
+      for (int i = 0; i < lanes; ++i) {
+        if (fetch) __builtin_prefetch(keys[i] + c + ahead);
+        part[i] += own * load(keys[i] + c);
+      }
+    }
+    if (whole < d) {
+      const Vec own = load_part(q + whole, d - whole);
+      for (int i = 0; i < lanes; ++i) part[i] += own * load_part(keys[i] + whole, d - whole);
     }
     store(s + j, sums(part) * splat(scale));
   }
 }
 
-/** out = keep * out + sum over keys of p[j] * v_j. */
-static void blend(const float* p, const float* v, int64_t v_stride, int d, int32_t count, float keep, float* out) {
-  int c = 0;
-  const auto columns = [&](auto width) {
-    constexpr int n = sizeof(width) / sizeof(Vec);
-    for (; c + n * lanes <= d; c += n * lanes) {
-      Vec sum[n];
-      for (int u = 0; u < n; ++u) sum[u] = load(out + c + u * lanes) * splat(keep);
-      const float* at = v + c;
-      for (int32_t j = 0; j < count; ++j, at += v_stride)
-        for (int u = 0; u < n; ++u) sum[u] += load(at + u * lanes) * splat(p[j]);
-      for (int u = 0; u < n; ++u) store(out + c + u * lanes, sum[u]);
+/** out = keep * out + sum over keys of p[j] * v_j, in N vectors from column c. */
+template <int N, bool fetch>
+static void blend_columns(const float* p, const float* v, int64_t v_stride, int64_t ahead, int32_t count, float keep, float* out) {
+  Vec sum[N];
+  for (int u = 0; u < N; ++u) sum[u] = load(out + u * lanes) * splat(keep);
+  for (int32_t j = 0; j < count; ++j, v += v_stride)
+#pragma GCC unroll 8
+    for (int u = 0; u < N; ++u) {
+      if (fetch) __builtin_prefetch(v + ahead + u * lanes);
+      sum[u] += load(v + u * lanes) * splat(p[j]);
     }
-  };
-  struct Four { Vec v[4]; };
-  struct One { Vec v[1]; };
-  columns(Four{});
-  columns(One{});
+  for (int u = 0; u < N; ++u) store(out + u * lanes, sum[u]);
+}
+
+template <bool fetch>
+static void blend(const float* p, const float* v, int64_t v_stride, int d, int32_t count, float keep, float* out) {
+  const int64_t ahead = block_keys(d) * v_stride;
+  int c = 0;
+  for (; c + 8 * lanes <= d; c += 8 * lanes) blend_columns<8, fetch>(p, v + c, v_stride, ahead, count, keep, out + c);
+  for (; c + 4 * lanes <= d; c += 4 * lanes) blend_columns<4, fetch>(p, v + c, v_stride, ahead, count, keep, out + c);
+  for (; c + 2 * lanes <= d; c += 2 * lanes) blend_columns<2, fetch>(p, v + c, v_stride, ahead, count, keep, out + c);
+  for (; c + lanes <= d; c += lanes) blend_columns<1, fetch>(p, v + c, v_stride, ahead, count, keep, out + c);
   for (; c < d; ++c) {
     float sum = out[c] * keep;
     for (int32_t j = 0; j < count; ++j) sum += p[j] * v[j * v_stride + c];
@@ -53,12 +69,15 @@ static float soften_keys(const Attention& a, int64_t row, Soft& soft, float* s, 
   const int32_t lo = a.lo[row], hi = a.hi[row];
   const float temperature = a.temperature ? a.temperature[row] : 1.f;
   for (int32_t j = count; j % lanes; ++j) s[j] = -__builtin_inff();
-  int64_t at;
-  const float top = row_max(s, count, &at);
   const float old = soft.m;
-  if (top > old) {
-    soft.m = top;
-    soft.argmax = from + static_cast<int32_t>(at);
+  if (a.stats) {
+    int64_t at;
+    const float top = row_max(s, count, &at);
+    if (top > old) soft.m = top, soft.argmax = from + static_cast<int32_t>(at);
+  } else {
+    Vec top = splat(old);
+    for (int32_t j = 0; j < count; j += lanes) top = vmax(load(s + j), top);
+    soft.m = max(top);
   }
   const Vec m = splat(soft.m);
   const float gap = old - soft.m, factor = __builtin_expf(gap);
@@ -113,7 +132,8 @@ static bool attend_few(const Run& run, const Attention& a) {
 
   const double nanoseconds = keys * a.heads * (2. * d / lanes + 10) / 8;
   const int threads = nanoseconds < 8000 ? 1 : run.threads;
-  const bool done = run.pool.parallel_for(threads, a.rows * a.kv_heads * stretches, 1, run.cancel, [&](int64_t task, int64_t, int) {
+  run.pool.reserve(threads, static_cast<size_t>(group) * (block_keys(d) + 1) * 4);
+  const bool done = run.pool.parallel_for(threads, a.rows * a.kv_heads * stretches, 1, run.cancel, [&](int64_t task, int64_t, int worker) {
     const int64_t row = task / (a.kv_heads * stretches), kv = task / stretches % a.kv_heads, part = task % stretches;
     const int32_t begin = a.lo[row] + static_cast<int32_t>(part) * stretch, end = static_cast<int32_t>(least(a.hi[row], begin + stretch));
     const int64_t at = (row * a.heads + kv * group) * stretches + part;
@@ -121,14 +141,16 @@ static bool attend_few(const Run& run, const Attention& a) {
       softs[at + g * stretches] = Soft{};
       std::memset(sums_of + (at + g * stretches) * pitch, 0, static_cast<size_t>(pitch) * 4);
     }
-    alignas(64) float s[decode_block + lanes];
-    for (int32_t from = begin; from < end; from += decode_block) {
-      const int32_t count = static_cast<int32_t>(least(decode_block, end - from));
-      for (int g = 0; g < group; ++g) {
-        dots(a.q + row * a.q_stride + (kv * group + g) * d, a.k + kv * a.k_head_stride + from * a.k_stride, a.k_stride, d, count, a.scale, s);
-        const float keep = soften_keys(a, row, softs[at + g * stretches], s, from, count);
-        blend(s, a.v + kv * a.v_head_stride + from * a.v_stride, a.v_stride, d, count, keep, sums_of + (at + g * stretches) * pitch);
-      }
+    const int64_t kv_at = kv * a.k_head_stride, v_at = kv * a.v_head_stride, most_keys = block_keys(d);
+    float *s = static_cast<float*>(run.pool.scratch(worker)), *keep = s + group * most_keys;
+    const float* q = a.q + row * a.q_stride + kv * group * d;
+    for (int32_t from = begin; from < end; from += most_keys) {
+      const int32_t count = static_cast<int32_t>(least(most_keys, end - from));
+      for (int g = 0; g < group; ++g)
+        (g ? dots<false> : dots<true>)(q + g * d, a.k + kv_at + from * a.k_stride, a.k_stride, d, count, a.scale, s + g * most_keys);
+      for (int g = 0; g < group; ++g) keep[g] = soften_keys(a, row, softs[at + g * stretches], s + g * most_keys, from, count);
+      for (int g = 0; g < group; ++g)
+        (g ? blend<false> : blend<true>)(s + g * most_keys, a.v + v_at + from * a.v_stride, a.v_stride, d, count, keep[g], sums_of + (at + g * stretches) * pitch);
     }
   });
   if (!done) return false;
@@ -162,10 +184,10 @@ static void attention_weights(const Attention& a, int64_t row, int head, float* 
   const int32_t lo = a.lo[row], n = a.hi[row] - lo;
   if (n <= 0) return;
   const float *q = a.q + row * a.q_stride + int64_t{head} * d, *k = a.k + kv * a.k_head_stride + lo * a.k_stride;
-  alignas(64) float s[decode_block + lanes];
-  for (int32_t from = 0; from < n; from += decode_block) {
-    const int32_t count = static_cast<int32_t>(least(decode_block, n - from));
-    dots(q, k + from * a.k_stride, a.k_stride, d, count, a.scale, s);
+  alignas(64) float s[256];
+  for (int32_t from = 0; from < n; from += block_keys(d)) {
+    const int32_t count = static_cast<int32_t>(least(block_keys(d), n - from));
+    dots<true>(q, k + from * a.k_stride, a.k_stride, d, count, a.scale, s);
     std::memcpy(out + from, s, static_cast<size_t>(count) * 4);
   }
   int64_t top;
