@@ -98,13 +98,13 @@ export class SessionClient {
     this.#inspector.disconnect();
   }
 
-  /** Ends the process, also when user code still blocks the main thread. */
-  exit(): void {
+  /** Ends the process with this exit code, also when user code still blocks the main thread (then by SIGKILL). */
+  exit(code = 0): void {
     parentPort!.close();
     // The main thread exits when this thread has ended; if it cannot, the process is ended from here.
     const watchdog = setTimeout(() => process.kill(process.pid, "SIGKILL"), 1000);
     watchdog.unref();
-    setImmediate(() => process.exit(0));
+    setImmediate(() => process.exit(code));
   }
 
   #post(message: ToSession): void {

@@ -114,11 +114,14 @@ function rewrite(js: string): { edit: MagicString; names: string[]; imports: boo
     visit(node, edit, names, used, found);
     topLevel(node, edit, names, node === last || node.end === last?.end);
   }
+  // Imports come first, in their order. What stands there already cannot be moved there.
+  let top = 0;
   for (const node of program.body) {
     if (node.type !== "ImportDeclaration") continue;
     found.imports = true;
     edit.overwrite(node.start, node.end, importText(node, js, names, used));
-    edit.move(node.start, node.end, 0);
+    if (node.start === top) top = node.end;
+    else edit.move(node.start, node.end, top);
   }
   edit.prepend(`(async (${SUPPORT}, babelHelpers) => {"use strict";`).append("\n})");
   return { edit, names: [...names], imports: found.imports };
@@ -146,7 +149,7 @@ function topLevel(node: Node, edit: MagicString, names: Set<string>, last: boole
       names.add(node.id.name);
       edit.remove(node.id.start, node.id.end);
       edit.prependRight(node.start, `${node.id.name} = `).appendLeft(node.end, ";");
-      edit.move(node.start, node.end, 0);
+      if (node.start > 0) edit.move(node.start, node.end, 0);
       break;
     }
     case "ClassDeclaration":
