@@ -1,0 +1,68 @@
+#include "backend/cpu/plain_store.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "base/number.h"
+
+namespace moescope {
+namespace {
+
+/** Reads element i of a source; files need not be aligned. */
+float read(const std::byte* data, SourceType type, int64_t i) {
+  if (type == SourceType::f32) {
+    float x;
+    std::memcpy(&x, data + i * 4, 4);
+    return x;
+  }
+  uint16_t x;
+  std::memcpy(&x, data + i * 2, 2);
+  return type == SourceType::bf16 ? from_bf16(x) : from_f16(x);
+}
+
+template <class Write>
+int64_t copy(int64_t cols, const Source& s, int64_t begin, int64_t end, Write write) {
+  int64_t bad = 0;
+  // In-major sources are read along their own rows, in strips that stay in the cache.
+  constexpr int64_t strip = 32;
+  for (int64_t r0 = begin; r0 < end; r0 += strip) {
+    const int64_t r1 = r0 + strip < end ? r0 + strip : end;
+    const auto one = [&](int64_t r, int64_t c) {
+      const float x = read(s.data, s.type, r * s.row_stride + c * s.col_stride);
+      bad += !std::isfinite(x);
+      write(r * cols + c, x);
+    };
+    if (s.col_stride == 1) {
+      for (int64_t r = r0; r < r1; ++r)
+        for (int64_t c = 0; c < cols; ++c) one(r, c);
+    } else {
+      for (int64_t c = 0; c < cols; ++c)
+        for (int64_t r = r0; r < r1; ++r) one(r, c);
+    }
+  }
+  return bad;
+}
+
+}  // namespace
+
+int64_t store_rows(const Matrix& m, void* dst, const Source& s, int64_t begin, int64_t end) {
+  if (m.format == Format::f32)
+    return copy(m.cols, s, begin, end, [out = static_cast<float*>(dst)](int64_t i, float x) { out[i] = x; });
+  return copy(m.cols, s, begin, end, [out = static_cast<uint16_t*>(dst)](int64_t i, float x) { out[i] = to_bf16(x); });
+}
+
+int64_t count_nonfinite(const Source& s, int64_t cols, int64_t begin, int64_t end) {
+  return copy(cols, s, begin, end, [](int64_t, float) {});
+}
+
+void load_rows(const Matrix& m, float* dst, int64_t begin, int64_t end) {
+  const int64_t from = begin * m.cols, count = (end - begin) * m.cols;
+  if (m.format == Format::f32) {
+    std::memcpy(dst, static_cast<const float*>(m.data) + from, sizeof(float) * static_cast<size_t>(count));
+    return;
+  }
+  const uint16_t* x = static_cast<const uint16_t*>(m.data) + from;
+  for (int64_t i = 0; i < count; ++i) dst[i] = from_bf16(x[i]);
+}
+
+}  // namespace moescope
