@@ -89,7 +89,7 @@ function marksOf(run: Captured, captures: readonly SiteCapture[], chunk: number,
 function ceiling(last: number, chunk: number): number[] {
   if (chunk <= 0) return Array.from({ length: 100 }, (_, i) => Math.expm1((Math.log(last) * i) / 99));
   const corners: number[] = [];
-  const inner = [0, 0.01, 0.03, 0.1, 0.3, 0.6];
+  const inner = [0, 0.016, 0.032, 0.06, 0.1, 0.16, 0.25, 0.4, 0.6, 0.8];
   for (let from = 0; from < last && corners.length < 3000; from += chunk) {
     for (const share of inner) corners.push(from + Math.floor(share * (chunk - 1)));
     corners.push(from + chunk - 1);

@@ -60,11 +60,10 @@ export function attnTemperature(facts: ModelFacts, positions: ArrayLike<number> 
     marks.push({ mark: "rug", x: thin(positions), color: SERIES.second, name: "positions of this run" });
     legend.push({ name: "positions of this run", color: SERIES.second, form: "tick" });
   }
-  const share = `layers ${layers.join(", ")}`;
   return {
     title: "Attention temperature by position",
     subtitle: on
-      ? `${facts.name}: 1 + ${facts.attnScale} · ln(1 + ⌊n / ${count(facts.floorScale)}⌋) on the query, n = position + 1, in the NoPE ${share}`
+      ? `${facts.name}: 1 + ${facts.attnScale} · ln(1 + ⌊n / ${count(facts.floorScale)}⌋) on the query, n = position + 1, in the ${layers.length} NoPE layers (${layers.length > 6 ? [...layers.slice(0, 3), "…", layers.at(-1)].join(", ") : layers.join(", ")})`
       : `${facts.name}: ${layers.length === 0 ? "every layer uses RoPE, so the temperature applies to none" : "temperature tuning is off"}`,
     width: 680,
     height: 270,

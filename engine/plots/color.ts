@@ -1,12 +1,12 @@
 /** Colours with one meaning each. Experts: Okabe & Ito's eight hues (2008), safe for colour-blind readers, then lighter ones. */
-const OKABE_ITO = ["#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#8C8C8C"];
-const LIGHTER = ["#F5CF80", "#ABDAF4", "#80CFB9", "#F8F2A1", "#80B9D9", "#EAAF80", "#E6BCD3", "#C6C6C6"];
+const OKABE_ITO = ["#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#5B5F66"];
+const LIGHTER = ["#F5CF80", "#ABDAF4", "#80CFB9", "#F8F2A1", "#80B9D9", "#EAAF80", "#E6BCD3", "#B3B6BC"];
 
 export const EXPERT_COLORS: readonly string[] = [...OKABE_ITO, ...LIGHTER];
 /** Where there are more experts than hues, colour cannot name them. */
 export const NAMEABLE = EXPERT_COLORS.length;
 export const GREY = "#8a8f98";
-export const REST = "#B8BCC4";
+export const REST = "#C9CDD4";
 /** For series that are not experts. */
 export const SERIES = { first: "#0072B2", second: "#D55E00", third: "#009E73" } as const;
 

@@ -33,8 +33,8 @@ export function layout(figure: Figure): Layout {
   let keyY: number | null = null;
   if (figure.legend?.length || figure.scale) {
     const rows = legendRows(figure, figure.width - 2 * PAD).length;
-    keyY = y + 18;
-    y = Math.max(figure.scale ? keyY + 14 : keyY + 4, keyY + (rows - 1) * 17 + 4);
+    keyY = y + 19;
+    y = Math.max(figure.scale ? keyY + 16 : keyY + 4, keyY + (rows - 1) * 17 + 4);
   }
   const titled = figure.panels.some((p) => p.title && p.box.y[1] > 0.999);
   const top = y + (titled ? 28 : 14);
@@ -112,7 +112,7 @@ function logTicks(lo: number, hi: number): Tick[] {
   for (let e = Math.floor(Math.log10(lo)); e <= Math.ceil(Math.log10(hi)); e++)
     for (const m of wide ? [1] : [1, 2, 5]) {
       const at = m * 10 ** e;
-      if (at >= lo * 0.999 && at <= hi * 1.001) ticks.push({ at, text: short(at, Math.max(0, -e)) });
+      if (at >= lo * 0.999 && at <= hi * 1.001) ticks.push({ at, text: at >= 1000 && at < 1e4 ? `${at / 1000}k` : short(at, Math.max(0, -e)) });
     }
   return ticks;
 }
@@ -142,12 +142,14 @@ export function wrap(text: string, width: number, size: number): string[] {
 }
 
 export const SCALE_WIDTH = 190;
+/** Room that the colour scale takes of the legend's row, its label at its left included. */
+export const scaleRoom = (label: string): number => SCALE_WIDTH + 12 + face("regular").width(label) * TEXT.tick;
 export const LEGEND_GAP = 16;
 export const SWATCH = 20;
 
 /** Legend items by row, with their left edges; the colour scale keeps its place at the right. */
 export function legendRows(figure: Figure, width: number): { x: number; item: NonNullable<Figure["legend"]>[number] }[][] {
-  const room = width - (figure.scale ? SCALE_WIDTH + 20 : 0);
+  const room = width - (figure.scale ? scaleRoom(figure.scale.label) + 12 : 0);
   const rows: { x: number; item: NonNullable<Figure["legend"]>[number] }[][] = [[]];
   let x = 0;
   for (const item of figure.legend ?? []) {

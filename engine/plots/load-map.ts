@@ -91,7 +91,7 @@ function single(c: LoadCounts, what: string): Figure {
       {
         box: { x: [wide + 0.025, 1], y: [0, split] },
         title: "MaxVio",
-        x: { domain: [0, vioTop], ticks: [{ at: 0, text: "0" }, { at: 1, text: "1" }, ...(vioTop > 2.6 ? [{ at: Math.floor(vioTop / 1.12), text: String(Math.floor(vioTop / 1.12)) }] : [])] },
+        x: { domain: [0, vioTop], bare: cell >= 12 },
         y: { domain: y, bare: true },
         marks: [
           {
@@ -116,7 +116,7 @@ function multiples(c: LoadCounts, what: string): Figure {
   const [L, E] = [c.layers.length, c.experts];
   const order = c.groups.map((_, g) => g).sort((a, b) => c.tokens[b * L] - c.tokens[a * L]);
   const shown = order.slice(0, MAX_GROUPS);
-  const columns = Math.min(3, shown.length);
+  const columns = shown.length === 4 ? 2 : Math.min(3, shown.length);
   const rows = Math.ceil(shown.length / columns);
   const each = Math.max(110, Math.min(300, L * 12));
   const height = rows * each + (rows - 1) * 46;
@@ -128,7 +128,7 @@ function multiples(c: LoadCounts, what: string): Figure {
     return {
       box: { x: [col * (w + gap), col === columns - 1 ? 1 : col * (w + gap) + w], y: [Math.max(0, top - each / height), top] },
       title: `${c.groups[g]}  (${tokens(c.tokens[g * L])})`,
-      x: { domain: [-0.5, E - 0.5], ticks: expertTicks(E, 200), ...(row === rows - 1 ? { label: "expert" } : {}) },
+      x: { domain: [-0.5, E - 0.5], ticks: expertTicks(E, 200), ...(i + columns >= shown.length ? { label: "expert" } : {}) },
       y: { domain: [-0.5, L - 0.5], ticks: col === 0 ? layerTicks(c.layers, each) : [], ...(col === 0 ? { label: "layer" } : {}) },
       marks: [heat(c, g, utilOf(c, g))],
     };
@@ -137,7 +137,7 @@ function multiples(c: LoadCounts, what: string): Figure {
   return {
     title: `Expert load of ${what}, by group`,
     subtitle: `${c.groups.length} groups, ${L} MoE layers, top-${c.k} of ${E} experts`,
-    width: columns === 1 ? 520 : 860,
+    width: columns === 1 ? 520 : columns === 2 ? 720 : 860,
     height,
     scale: UTIL_SCALE,
     panels,

@@ -10,7 +10,10 @@ const MAX_TOKENS = 4000;
 
 /** What an edit did to the prediction: every token's log-probability in both runs, and below the change, b less a. */
 export function logprobDiff(a: Captured, b: Captured, rows: Alignment, names: readonly [string, string] = ["a", "b"]): Figure {
-  const known = Array.from(rows.a.keys()).filter((i) => Number.isFinite(a.tokens.logprob[rows.a[i]]) && Number.isFinite(b.tokens.logprob[rows.b[i]]));
+  const known = Array.from(rows.a.keys()).filter((i) => {
+    const [t, u] = [rows.a[i], rows.b[i]];
+    return a.tokens.ids[t] === b.tokens.ids[u] && Number.isFinite(a.tokens.logprob[t]) && Number.isFinite(b.tokens.logprob[u]);
+  });
   const pool = Math.ceil(known.length / MAX_TOKENS) || 1;
   const n = Math.ceil(known.length / pool);
   const mean = (run: Captured, side: Int32Array) => Float32Array.from({ length: n }, (_, j) => average(known.slice(j * pool, (j + 1) * pool), (i) => run.tokens.logprob[side[i]]));
@@ -55,7 +58,7 @@ export function logprobDiff(a: Captured, b: Captured, rows: Alignment, names: re
       {
         box: { x: [0, 1], y: [0, 0.4] },
         x: { label: x.label, domain, ticks: x.ticks, turned: x.turned },
-        y: { label: "change", domain: [-reach, reach], grid: true },
+        y: { label: "change (nats)", domain: [-reach, reach], grid: true },
         marks: [
           { mark: "bars", along: "y", at: range(n), length: delta, color: Array.from(delta, (d) => (d >= 0 ? SERIES.first : SERIES.second)), name: "change", hover: (j) => `${word(j)}: ${delta[j] >= 0 ? "+" : ""}${num(delta[j], 3)} nats` },
           { mark: "rule", axis: "y", at: 0 },

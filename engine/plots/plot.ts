@@ -46,8 +46,9 @@ export class Plot {
   }
 
   static {
-    shows(Plot, {
-      text: (p) => p.#drawing.text(),
+    // biome-ignore lint/complexity/noThisInStatic: compiled, the name of the class is not yet bound here
+    shows(this, {
+      text: (p: Plot) => p.#drawing.text(),
       bundle: async (p) => ({ ...p.#drawing.rich(), "image/png": Buffer.from(await p.toPNG()).toString("base64") }),
     });
   }

@@ -1,6 +1,6 @@
 import { fade, GREY, rampColors, rgbOf, type Scale } from "./color.ts";
 import type { Axis, Bars, Figure, Heatmap, Line, Mark, Panel, Points } from "./figure.ts";
-import { type Layout, layout, legendRows, PAD, TEXT, ticksOf } from "./layout.ts";
+import { type Layout, layout, legendRows, PAD, SCALE_WIDTH, TEXT, ticksOf } from "./layout.ts";
 
 /** A figure as plotly.js reads it: valid for 2.35 to 4. */
 export interface PlotlyFigure {
@@ -49,7 +49,7 @@ export function toPlotly(figure: Figure): PlotlyFigure {
       showlegend: false,
       hovermode: "closest",
       dragmode: "zoom",
-      bargap: 0,
+      ...(data.some((trace) => trace["type"] === "bar") ? { bargap: 0 } : {}),
       ...axes,
       shapes,
       annotations,
@@ -78,26 +78,31 @@ function header(figure: Figure, l: Layout): Record<string, unknown>[] {
         out.push(at(PAD + x, l.keyY! + i * 17, `<span style="color:${color}">${sign}</span> ${escape(item.name)}`, { font: { size: TEXT.legend } }));
       }
     });
+  if (figure.scale && l.keyY !== null)
+    out.push(at(l.width - PAD - SCALE_WIDTH - 12, l.keyY, escape(figure.scale.label), { xanchor: "right", font: { size: TEXT.tick } }));
   l.note.forEach((line, i) => out.push(at(PAD, l.height - PAD - 4 - (l.note.length - 1 - i) * 14, escape(line), { font: { size: TEXT.tick } })));
   return out;
 }
 
 function axis(a: Axis, box: readonly [number, number], anchor: string, pixels: number, every: number): Record<string, unknown> {
   const log = a.kind === "log";
-  const ticks = a.bare ? [] : ticksOf(a, Math.max(2, pixels / every));
-  return {
+  const place = {
     domain: [...box],
     anchor,
     type: log ? "log" : "linear",
     range: log ? a.domain.map(Math.log10) : [...a.domain],
     autorange: false,
-    visible: !a.bare,
+  };
+  if (a.bare) return { ...place, visible: false };
+  const ticks = ticksOf(a, Math.max(2, pixels / every));
+  return {
+    ...place,
     showgrid: a.grid === true,
-    gridcolor: INK.grid,
+    ...(a.grid ? { gridcolor: INK.grid } : {}),
     zeroline: false,
-    showline: !a.bare,
+    showline: true,
     linecolor: INK.axis,
-    ticks: a.bare ? "" : "outside",
+    ticks: "outside",
     ticklen: 4,
     tickcolor: INK.axis,
     // Given ticks stay when one zooms; others are chosen anew.
@@ -227,7 +232,7 @@ function colorbar(scale: Scale & { kind: "ramp" }, l: Layout): Record<string, un
     xanchor: "right",
     y: 1 + (l.top - (l.keyY ?? l.top) - 18) / height,
     yanchor: "bottom",
-    len: 200,
+    len: SCALE_WIDTH,
     lenmode: "pixels",
     thickness: 8,
     xpad: 4,
@@ -237,7 +242,6 @@ function colorbar(scale: Scale & { kind: "ramp" }, l: Layout): Record<string, un
     tickvals: ticks.map((t) => t.at),
     ticktext: ticks.map((t) => t.text),
     tickfont: { size: TEXT.tick - 0.5 },
-    title: { text: escape(scale.label), side: "top", font: { size: TEXT.tick } },
   };
 }
 

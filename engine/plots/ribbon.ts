@@ -2,7 +2,7 @@ import { clip, escapeHtml, num, padEnd } from "../display/format.ts";
 import { ArgumentError } from "../errors.ts";
 import type { Captured } from "../run/captured.ts";
 import type { Layers } from "../sites/selector.ts";
-import { routingBlock } from "../tables/routing-block.ts";
+import { type RoutingBlock, routingBlock } from "../tables/routing-block.ts";
 import { EXPERT_COLORS, inkOn, NAMEABLE, REST } from "./color.ts";
 import { drawable, face, MONO } from "./font.ts";
 import { PAD, TEXT, wrap } from "./layout.ts";
@@ -49,7 +49,7 @@ export function ribbon(run: Captured, o: RibbonOptions = {}): Ribbon {
   const last = Math.min(to, from + MAX_TOKENS);
   const rivals = b.hasLogits ? b.rivals : null;
   const third = rivals ? quantile(Float32Array.from(rivals.margin).sort(), 0.75) / 3 || 1 : 1;
-  const busiest = [...new Set(b.expert)].sort((x, y) => countOf(b.expert, y) - countOf(b.expert, x)).slice(0, 8);
+  const busiest = busiestOf(b, shown, 7);
   const color = (e: number) => (b.experts <= NAMEABLE ? EXPERT_COLORS[e] : (EXPERT_COLORS[busiest.indexOf(e)] ?? REST));
   const pieces = (layer: number): Piece[] => {
     const out: Piece[] = [];
@@ -73,7 +73,7 @@ export function ribbon(run: Captured, o: RibbonOptions = {}): Ribbon {
   if (rivals) notes.push("The thicker the line under a token, the firmer the choice.");
   if (last < to) notes.push(`Rows ${from} … ${last - 1} of ${to - from} are shown; ask for others with { t: [from, to] }.`);
   if (layers.length > shown.length) notes.push(`The first ${MAX_LAYERS} of ${layers.length} layers are shown.`);
-  if (b.experts > NAMEABLE) notes.push("The eight busiest experts have a colour; the others are grey.");
+  if (b.experts > NAMEABLE) notes.push("The seven busiest experts have a colour; the others are grey.");
   return {
     title: shown.length === 1 ? `Experts chosen in layer ${shown[0]}` : `Experts chosen in layers ${shown.join(", ")}`,
     subtitle: `${run.facts.name}: ${tokens(last - from)}, top-${b.k} of ${b.experts} experts; the number after a token is its expert`,
@@ -84,10 +84,14 @@ export function ribbon(run: Captured, o: RibbonOptions = {}): Ribbon {
   };
 }
 
-function countOf(list: Int32Array, value: number): number {
-  let n = 0;
-  for (const v of list) if (v === value) n++;
-  return n;
+/** The experts with the most tokens in these layers. */
+function busiestOf(b: RoutingBlock, layers: readonly number[], most: number): number[] {
+  const count = new Float64Array(b.experts);
+  const mine = b.layers.map((layer) => (layers.includes(layer) ? 1 : 0));
+  for (let i = 0; i < b.length; i++) if (mine[b.layerAt[i]]) count[b.expert[i * b.k]]++;
+  return Array.from(count.keys())
+    .sort((x, y) => count[y] - count[x] || x - y)
+    .slice(0, most);
 }
 
 function windowOf(run: Captured, t: RibbonOptions["t"]): [number, number] {

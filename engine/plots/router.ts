@@ -5,6 +5,8 @@ import { notCaptured, routingBlock } from "../tables/routing-block.ts";
 import { softmaxInto } from "../tables/router.ts";
 import { EXPERT_COLORS, NAMEABLE, REST, SERIES } from "./color.ts";
 import type { Figure } from "./figure.ts";
+import { face } from "./font.ts";
+import { TEXT } from "./layout.ts";
 import { range } from "./load-map.ts";
 import { tokenRow } from "./scope.ts";
 import { entryOf } from "./token-map.ts";
@@ -35,19 +37,18 @@ export function router(run: Captured, o: RouterOptions): Figure {
   const byLogit = Array.from({ length: E }, (_, e) => e).sort((x, y) => logits[y] - logits[x] || x - y);
   const shown = E <= SHOWN ? Array.from({ length: E }, (_, e) => e) : byLogit.slice(0, SHOWN);
   const values = Float32Array.from(shown, (e) => logits[e]);
-  const reach = Math.max(...Array.from(values, Math.abs), 0.5);
-  const [lo, hi] = [Math.min(0, ...values), Math.max(0, ...values)];
   const forced = run.forced(t, layer);
   const role = (e: number) => (chosen.includes(e) ? (forced ? "forced" : "chosen") : e === runnerUp ? "runner-up" : "");
+  const label = (y: number) => [`σ ${sigmoid(values[y]).toFixed(2)}`, `p ${prob[shown[y]].toFixed(2)}`, role(shown[y])].filter(Boolean).join("  ");
   return {
     title: `Router of layer ${layer} at “${token(run.tokens.text[t])}”`,
     subtitle: `row ${t}: expert ${chosen.join(", ")} with score ${chosen.map((_, s) => num(b.score[i * b.k + s], 3)).join(", ")}, margin ${num(b.rivals.margin[i], 3)} over expert ${runnerUp}${forced ? "; forced by an edit" : ""}`,
-    width: 560,
+    width: WIDTH,
     height: Math.max(110, shown.length * 22),
     panels: [
       {
         box: { x: [0, 1], y: [0, 1] },
-        x: { label: "logit", domain: [lo - (lo < 0 ? reach * 0.42 : 0.02), hi + (hi > 0 ? reach * 0.42 : 0.02)], grid: true },
+        x: { label: "logit", domain: withRoom(values, label), grid: true },
         // Read from the top, as a list is.
         y: { label: "expert", domain: [shown.length - 0.5, -0.5], ticks: shown.map((e, y) => ({ at: y, text: String(e) })) },
         marks: [
@@ -59,7 +60,7 @@ export function router(run: Captured, o: RouterOptions): Figure {
             color: shown.map((e) => (chosen.includes(e) ? (E <= NAMEABLE ? EXPERT_COLORS[e] : SERIES.first) : REST)),
             name: "logit",
             thickness: 0.72,
-            text: (y) => [`σ ${sigmoid(values[y]).toFixed(2)}`, `p ${prob[shown[y]].toFixed(2)}`, role(shown[y])].filter(Boolean).join("  "),
+            text: label,
             hover: (y) => `expert ${shown[y]}: logit ${num(values[y])}, score ${num(sigmoid(values[y]))}, softmax ${num(prob[shown[y]])}${role(shown[y]) ? ` (${role(shown[y])})` : ""}`,
           },
           { mark: "rule", axis: "x", at: 0 },
@@ -70,4 +71,16 @@ export function router(run: Captured, o: RouterOptions): Figure {
   };
 }
 
+/** A domain in which every bar's text stays within the panel. */
+function withRoom(values: Float32Array, label: (y: number) => string): [number, number] {
+  const panel = WIDTH - 110;
+  const room = (side: (v: number) => boolean) =>
+    Math.max(8, ...Array.from(values.keys(), (y) => (side(values[y]) ? face("regular").width(label(y)) * TEXT.tick + 10 : 0)));
+  const [left, right] = [room((v) => v < 0), room((v) => v >= 0)];
+  const [lo, hi] = [Math.min(0, ...values), Math.max(0, ...values)];
+  const unit = Math.max(hi - lo, 0.1) / (panel - left - right);
+  return [lo - left * unit, hi + right * unit];
+}
+
+const WIDTH = 560;
 const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));

@@ -45,10 +45,13 @@ export function expertTicks(experts: number, pixels: number): Tick[] {
   return Array.from({ length: experts }, (_, e) => ({ at: e, text: String(e) })).filter((_, e) => e % every === 0);
 }
 
+/** Most tokens begin with a space: on an axis it would only be noise. */
+const word = (text: string): string => token(text.trim() === "" ? text : text.trim(), 12);
+
 /** Words below the axis while there is room for each; row numbers otherwise. */
 export function tokenTicks(run: Captured, rows: ArrayLike<number>, pixels: number): { ticks?: Tick[]; turned?: boolean; label: string } {
   if (rows.length * 11.5 <= pixels)
-    return { ticks: Array.from(rows, (t, i) => ({ at: i, text: token(run.tokens.text[t], 14) })), turned: true, label: "token" };
+    return { ticks: Array.from(rows, (t, i) => ({ at: i, text: word(run.tokens.text[t]) })), turned: true, label: "token" };
   const step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000].find((s) => (rows.length / s) * 44 <= pixels) ?? 10000;
   const ticks: Tick[] = [];
   for (let i = 0; i < rows.length; i += step) ticks.push({ at: i, text: count(rows[i]) });

@@ -103,7 +103,7 @@ function drawPanel(panel: Panel, at: Place, id: string): string {
     }
     if (panel.y.label) {
       const x = panel.box.x[0] < 0.001 ? PAD + TEXT.axis - 2 : at.x[0] - 30;
-      out.push(text(x, (at.y[0] + at.y[1]) / 2, panel.y.label, { size: TEXT.axis, anchor: "middle", turn: true }));
+      out.push(text(x, (at.y[0] + at.y[1]) / 2, panel.y.label, { size: TEXT.axis, anchor: "middle", turn: panel.y.label.length > 2 }));
     }
   }
   if (panel.title) out.push(text(at.x[0], at.y[0] - 7, panel.title, { size: TEXT.axis, fill: INK.text }));
@@ -145,14 +145,12 @@ function drawScale(scale: Scale, right: number, y: number): string {
   const stops = rampColors(scale.ramp);
   const out = [`<linearGradient id="ramp">${stops.map((c, i) => `<stop offset="${r(i / (stops.length - 1))}" stop-color="${c}"/>`).join("")}</linearGradient>`];
   out.push(`<rect x="${r(x)}" y="${r(y - 5)}" width="${SCALE_WIDTH}" height="9" fill="url(#ramp)"/>`);
-  out.push(text(right, y - 9, scale.label, { size: TEXT.tick, fill: INK.muted, anchor: "end" }));
+  out.push(text(x - 10, y + 3.5, scale.label, { size: TEXT.tick, fill: INK.muted, anchor: "end" }));
   const axis: Axis = { domain: scale.domain, ticks: scale.ticks };
   const px = project(axis, x, right);
-  const ticks = ticksOf(axis, 4);
-  for (const t of ticks) {
-    const at = px(t.at);
-    const anchor = at < x + 6 ? "start" : at > right - 6 ? "end" : "middle";
-    out.push(text(at, y + 15, t.text, { size: TEXT.tick - 0.5, fill: INK.muted, anchor }));
+  for (const t of ticksOf(axis, 4)) {
+    const half = (face("regular").width(t.text) * TEXT.tick) / 2;
+    out.push(text(Math.min(right - half, px(t.at)), y + 16, t.text, { size: TEXT.tick - 0.5, fill: INK.muted, anchor: "middle" }));
   }
   return out.join("\n");
 }

@@ -56,8 +56,10 @@ export function rangeOf(data: Float32Array): Range {
   }
   let clipped = 0;
   for (const v of data) if (v < domain[0] || v > domain[1]) clipped++;
-  return { scale: { kind: "ramp", ramp: diverging ? "balance" : "viridis", domain, label: "value" }, clipped, min, max, bad };
+  return { scale: { kind: "ramp", ramp: diverging ? "balance" : "viridis", domain, label: "value", ticks: scaleTicks(domain) }, clipped, min, max, bad };
 }
+
+const scaleTicks = ([lo, hi]: readonly [number, number]): Tick[] => [lo, (lo + hi) / 2, hi].map((at) => ({ at, text: num(at, 3) }));
 
 /** Which places of an axis are shown: all, or its two ends with the middle left out. */
 export function edges(n: number, most: number): { places: number[]; gap: number } {
@@ -93,7 +95,7 @@ function heatmap(x: Tensor<any>): Figure {
     return {
       box: { x: [0, 1], y: [Math.max(0, top - each / height), top] },
       ...(planes > 1 ? { title: planeName(axes, shape, labels, p) } : {}),
-      x: { domain: [-0.5, across.places.length - 0.5], ticks: ticks(across.places, labels.at(-1), 14), ...(p === shown - 1 ? { label: axes.at(-1) ?? "" } : {}) },
+      x: { domain: [-0.5, across.places.length - 0.5], ...(p === shown - 1 ? { ticks: ticks(across.places, labels.at(-1), 14), label: axes.at(-1) ?? "" } : { ticks: [] }) },
       y: { domain: [up.places.length - 0.5, -0.5], ticks: axes.length > 1 ? ticks(up.places, labels.at(-2), Math.max(2, Math.floor(each / 16))) : [], ...(axes.length > 1 ? { label: axes.at(-2)! } : {}) },
       marks: [
         {
@@ -113,8 +115,8 @@ function heatmap(x: Tensor<any>): Figure {
     };
   });
   const notes: string[] = [];
-  if (range.clipped > 0) notes.push(`${range.clipped} of ${data.length} numbers lie beyond the colours (+ above, − below).`);
-  if (range.bad > 0) notes.push(`${range.bad} are not finite (×).`);
+  if (range.clipped > 0) notes.push(`${range.clipped} of ${data.length} numbers lie beyond the colours${small ? " (+ above, − below)" : ""}.`);
+  if (range.bad > 0) notes.push(`${range.bad} are not finite (left blank).`);
   if (planes > shown) notes.push(`The first ${shown} of ${planes} panels are shown.`);
   if (across.gap >= 0 || up.gap >= 0) notes.push("The middle of long axes is left out.");
   return {
@@ -131,14 +133,14 @@ function heatmap(x: Tensor<any>): Figure {
 function mark(v: number, range: Range, integers: boolean, digits: boolean): string {
   if (!Number.isFinite(v)) return "";
   if (integers) return String(v);
-  if (digits) return num(v, 2);
+  if (digits) return Math.abs(v) < 0.095 ? v.toFixed(2).replace(/^-?0\.00$/, "0") : num(v, 2);
   const { domain } = range.scale as Scale & { kind: "ramp" };
   return v > domain[1] ? "+" : v < domain[0] ? "−" : "";
 }
 
 function ticks(places: readonly number[], labels: Int32Array | undefined, want: number): Tick[] {
-  const every = Math.ceil(places.length / want);
-  return places.flatMap((p, i) => (p >= 0 && i % every === 0 ? [{ at: i, text: String(labels?.[p] ?? p) }] : []));
+  const every = [1, 2, 5, 10, 20, 50, 100, 200].find((step) => places.length / step <= want) ?? 500;
+  return places.flatMap((p, i) => (p >= 0 && p % every === 0 ? [{ at: i, text: String(labels?.[p] ?? p) }] : []));
 }
 
 function where(axes: readonly string[], labels: readonly Int32Array[], row: number, col: number): string {

@@ -100,7 +100,7 @@ function barChart(m: Bars, panel: Panel): string[] {
   const margin = Math.max(...names.map(widthOf));
   const values = Array.from(m.length).filter(Number.isFinite);
   const scale = 40 / Math.max(...values.map(Math.abs), 1e-9);
-  const lines = shown.map((i, j) => `${padStart(names[j], margin)} ${"█".repeat(Math.round(Math.abs(m.length[i] || 0) * scale))} ${m.text?.(i) || num(m.length[i], 3)}`);
+  const lines = shown.map((i, j) => `${padStart(names[j], margin)} ${(m.length[i] < 0 ? "░" : "█").repeat(Math.round(Math.abs(m.length[i] || 0) * scale))} ${m.text?.(i) || num(m.length[i], 3)}`);
   if (order.length > shown.length) lines.push(`… ${count(order.length - shown.length)} more`);
   const label = (m.along === "x" ? panel.x : panel.y).label;
   return label ? [label, ...lines] : lines;

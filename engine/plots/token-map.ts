@@ -16,12 +16,12 @@ const COLUMNS = 2000;
 
 /**
  * Every token's way through the layers: colour is the first-choice expert, or how firmly it was chosen. With more experts than hues,
- * colour is the chosen expert's utilisation instead.
+ * it is the margin, or, asked for by `{ color: "expert" }`, the chosen expert's utilisation.
  */
 export function tokenMap(run: Captured, o: TokenMapOptions = {}): Figure {
   const b = routingBlock(run);
   const layers = chooseLayers(o.layer, b.layers, run.facts.layers, "plot.tokenMap");
-  const color = o.color ?? "expert";
+  const color = o.color ?? (b.experts <= NAMEABLE || !b.hasLogits ? "expert" : "margin");
   const pool = Math.ceil(b.rows.length / COLUMNS);
   const columns = Math.ceil(b.rows.length / pool);
   const at = cellIndex(b, layers, pool, columns);
@@ -39,7 +39,7 @@ export function tokenMap(run: Captured, o: TokenMapOptions = {}): Figure {
     subtitle: `${run.facts.name}: ${tokens(b.rows.length)} × ${layers.length} MoE layers, top-${b.k} of ${b.experts}${b.k > 1 ? " (first choice)" : ""}`,
     width,
     height,
-    ...(scale.kind === "ramp" ? { scale } : { legend: Array.from({ length: b.experts }, (_, e) => ({ name: String(e), color: EXPERT_COLORS[e], form: "box" as const })) }),
+    ...(scale.kind === "ramp" ? { scale } : { legend: Array.from({ length: b.experts }, (_, e) => ({ name: e === 0 ? "expert 0" : String(e), color: EXPERT_COLORS[e], form: "box" as const })) }),
     panels: [
       {
         box: { x: [0, 1], y: [0, 1] },

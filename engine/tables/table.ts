@@ -155,6 +155,7 @@ export class Table<R = any> implements Iterable<R> {
   }
 
   static {
-    showTable(Table, (t) => ({ columns: t.#columns, length: t.length, options: t.#o }));
+    // biome-ignore lint/complexity/noThisInStatic: compiled, the name of the class is not yet bound here
+    showTable(this, (t: Table) => ({ columns: t.#columns, length: t.length, options: t.#o }));
   }
 }

@@ -286,7 +286,8 @@ export class Tensor<A extends string = string> implements Disposable {
   }
 
   static {
-    showTensor(Tensor, (x) => ({ layout: x.#layout, storage: x.#storage, data: () => x.data }));
+    // biome-ignore lint/complexity/noThisInStatic: compiled, the name of the class is not yet bound here
+    showTensor(this, (x: Tensor) => ({ layout: x.#layout, storage: x.#storage, data: () => x.data }));
   }
 }
 
