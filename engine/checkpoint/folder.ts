@@ -1,5 +1,4 @@
-import { existsSync } from "node:fs";
-import { readdir, readFile, stat } from "node:fs/promises";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { basename, join, normalize } from "node:path";
 import { CheckpointError, ConfigError } from "../errors.ts";
 import { type Config, readConfig } from "./config.ts";
@@ -33,30 +32,31 @@ type Seen = (done: number, total: number) => void;
  * Errors: `ConfigError`, `ArchitectureError`, `CheckpointError`, each naming file and field or tensor.
  */
 export async function readCheckpoint(folder: string, seen: Seen = () => {}): Promise<Checkpoint> {
-  const config = await readConfigFile(folder);
+  const config = readConfigFile(folder);
   refuseQuantised(config, folder);
   const headers: Header[] = [];
-  const shards = await shardFiles(folder);
+  const shards = shardFiles(folder);
   for (const file of shards.files) {
     headers.push(await readHeader(join(folder, file)));
     seen(headers.length, shards.files.length);
   }
   if (shards.map) checkIndex(shards.map, headers, folder);
   const list = collectWeights(config, headers, folder);
-  const tokenizerConfig = (await json(join(folder, "tokenizer_config.json"))) ?? {};
+  const tokenizerConfig = json(join(folder, "tokenizer_config.json")) ?? {};
   return {
     ...list,
     folder,
     name: basename(folder),
     config,
-    generation: await readGeneration(folder, config),
-    tokenizer: await json(join(folder, "tokenizer.json")),
+    generation: readGeneration(folder, config),
+    tokenizer: json(join(folder, "tokenizer.json")),
     tokenizerConfig,
-    chatTemplate: await readTemplate(folder, tokenizerConfig),
+    chatTemplate: readTemplate(folder, tokenizerConfig),
   };
 }
 
-export async function readConfigFile(folder: string): Promise<Config> {
+/** `config.json` alone: what a plan needs. */
+export function readConfigFile(folder: string): Config {
   const path = join(folder, "config.json");
   if (!existsSync(path))
     throw new ConfigError({
@@ -64,7 +64,7 @@ export async function readConfigFile(folder: string): Promise<Config> {
       what: "there is no config.json",
       fix: "Give the folder of a model in Hugging Face layout",
     });
-  return readConfig(await json(path), path);
+  return readConfig(json(path), path);
 }
 
 function refuseQuantised(config: Config, folder: string): void {
@@ -83,11 +83,11 @@ interface Shards {
   readonly map: ReadonlyMap<string, string> | null;
 }
 
-async function shardFiles(folder: string): Promise<Shards> {
+function shardFiles(folder: string): Shards {
   const index = join(folder, "model.safetensors.index.json");
-  if (existsSync(index)) return readIndex(await json(index), index);
+  if (existsSync(index)) return readIndex(json(index), index);
   if (existsSync(join(folder, "model.safetensors"))) return { files: ["model.safetensors"], map: null };
-  const others = (await readdir(folder)).filter((f) => /\.(safetensors|bin|pth|gguf)$/.test(f));
+  const others = readdirSync(folder).filter((f) => /\.(safetensors|bin|pth|gguf)$/.test(f));
   throw new CheckpointError({
     where: folder,
     what: `there is neither model.safetensors nor model.safetensors.index.json${others.length ? ` (there is ${others.slice(0, 3).join(", ")})` : ""}`,
@@ -133,9 +133,9 @@ function checkIndex(map: ReadonlyMap<string, string>, headers: readonly Header[]
       if (!map.has(tensor)) fail(`"${tensor}" is in ${basename(header.path)}, but the index does not name it`);
 }
 
-async function readGeneration(folder: string, config: Config): Promise<GenerationDefaults> {
+function readGeneration(folder: string, config: Config): GenerationDefaults {
   const path = join(folder, "generation_config.json");
-  const raw = (await json(path)) as Record<string, unknown> | null;
+  const raw = json(path) as Record<string, unknown> | null;
   const number = (name: string): number | null => {
     const v = raw?.[name];
     if (v == null) return null;
@@ -157,12 +157,9 @@ async function readGeneration(folder: string, config: Config): Promise<Generatio
   return { eos, temperature: number("temperature"), topP: number("top_p") };
 }
 
-async function readTemplate(
-  folder: string,
-  tokenizerConfig: Readonly<Record<string, unknown>>,
-): Promise<string | null> {
+function readTemplate(folder: string, tokenizerConfig: Readonly<Record<string, unknown>>): string | null {
   const file = join(folder, "chat_template.jinja");
-  if (existsSync(file)) return readFile(file, "utf8");
+  if (existsSync(file)) return readFileSync(file, "utf8");
   const inline = tokenizerConfig.chat_template;
   if (typeof inline === "string") return inline;
   if (!Array.isArray(inline)) return null;
@@ -175,9 +172,9 @@ async function readTemplate(
 const MAX_JSON = 1 << 28;
 
 /** A small JSON file; null when it is not there. */
-async function json(path: string): Promise<Record<string, unknown> | null> {
+function json(path: string): Record<string, unknown> | null {
   if (!existsSync(path)) return null;
-  const { size } = await stat(path);
+  const { size } = statSync(path);
   if (size > MAX_JSON)
     throw new CheckpointError({
       where: path,
@@ -185,7 +182,7 @@ async function json(path: string): Promise<Record<string, unknown> | null> {
       fix: "Download it again",
     });
   try {
-    const value: unknown = JSON.parse(await readFile(path, "utf8"));
+    const value: unknown = JSON.parse(readFileSync(path, "utf8"));
     if (typeof value === "object" && value !== null) return value as Record<string, unknown>;
   } catch (e) {
     throw new CheckpointError({

@@ -1,5 +1,4 @@
-import { existsSync, readFileSync, statSync } from "node:fs";
-import { readdir } from "node:fs/promises";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -23,27 +22,26 @@ const isFolder = (path: string): boolean => {
 };
 
 /** Names of the models that come with the package. */
-export async function shippedModels(root = packageRoot()): Promise<string[]> {
+export function shippedModels(root = packageRoot()): string[] {
   const at = join(root, "notebooks", "models");
-  const entries = await readdir(at, { withFileTypes: true }).catch(() => []);
-  return entries.filter((e) => e.isDirectory() && existsSync(join(at, e.name, "config.json"))).map((e) => e.name);
+  if (!isFolder(at)) return [];
+  return readdirSync(at, { withFileTypes: true })
+    .filter((e) => e.isDirectory() && existsSync(join(at, e.name, "config.json")))
+    .map((e) => e.name);
 }
 
 /**
  * The folder of a model: a shipped name ("tiny-scout"), a path, or a hub id ("meta-llama/Llama-4-Scout-17B-16E") that lies in the local
  * Hugging Face cache (`HF_HUB_CACHE`, `HF_HOME`, `~/.cache/huggingface`). Nothing is downloaded.
  */
-export async function locate(
-  name: string,
-  env: Readonly<Record<string, string | undefined>> = process.env,
-): Promise<string> {
+export function locate(name: string, env: Readonly<Record<string, string | undefined>> = process.env): string {
   if (name.trim() === "")
     throw new CheckpointError({
       where: "Model.load",
       what: "the name is empty",
       fix: 'Give a folder, or a shipped name such as "tiny-scout"',
     });
-  const shipped = await shippedModels();
+  const shipped = shippedModels();
   if (shipped.includes(name)) return join(packageRoot(), "notebooks", "models", name);
   const path = resolve(name.startsWith("~/") ? join(homedir(), name.slice(2)) : name);
   if (isFolder(path)) return path;

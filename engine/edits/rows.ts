@@ -73,7 +73,7 @@ export function rowFilter(filter: Filter, prompt: PromptRows, where: string): Ro
   }
   if (filter.step !== undefined) set("step", ranges(filter.step, "step", where));
   const ids = idSet(filter, prompt, where);
-  if (ids) set("ids", Int32Array.from([...ids].sort((a, b) => a - b)));
+  if (ids) set("ids", pairs([...ids]));
   return out;
 }
 

@@ -95,6 +95,8 @@ export interface RunMeta {
   readonly tokensPerSecond: number;
   /** Why generation ended; null when nothing was generated. */
   readonly reason: "length" | "stop" | "cancel" | null;
+  /** What was generated, without control tokens and stop strings; null when nothing was. */
+  readonly reply: string | null;
 }
 
 export interface Captured {
@@ -103,10 +105,12 @@ export interface Captured {
   readonly sequences: number;
   /** By `captureKey(site, layer)`. */
   readonly captures: ReadonlyMap<string, SiteCapture>;
-  /** Logits of the last row of each sequence, `[sequences, vocab]`: the prediction of what comes next. */
+  /** Logits of the last row of each sequence, `[sequences, vocab]`: the prediction of what comes next. NaN where a stop string ended it. */
   readonly last: Float32Array;
   /** The text of a token id, for tables of predictions. */
   readonly tokenText: (id: number) => string;
+  /** Its bytes; several tokens together make text. */
+  readonly tokenBytes: (id: number) => Uint8Array;
   readonly edits: readonly Edit[];
   /** Was the choice at (row, layer) changed by a routing edit? */
   readonly forced: (t: number, layer: number) => boolean;

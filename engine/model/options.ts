@@ -1,0 +1,78 @@
+import { type Config, readConfig } from "../checkpoint/config.ts";
+import { readConfigFile } from "../checkpoint/folder.ts";
+import { locate } from "../checkpoint/locate.ts";
+import { PRESETS } from "../checkpoint/presets.ts";
+import { ArgumentError, DeviceError, didYouMean } from "../errors.ts";
+import type { RopeMode, WeightFormat } from "./facts.ts";
+import type { Long } from "./task.ts";
+
+export interface LoadOptions extends Long {
+  /** "auto" takes the best device there is. */
+  readonly device?: "cpu" | "auto" | (string & {});
+  /** How weights are kept. Default: as in the checkpoint, bf16 (f16 and f32 checkpoints: f32). */
+  readonly weights?: WeightFormat | (string & {});
+  /** `"hf"`: Hugging Face's very angles (default). `"accurate"`: positions within the chunk, in doubles. */
+  readonly rope?: RopeMode | (string & {});
+  /** Default: the physical cores. */
+  readonly threads?: number;
+  /** `"fast"`: SIMD and threads (default). `"exact"`: straight-line f32, the oracle. */
+  readonly math?: "fast" | "exact" | (string & {});
+}
+
+/** Options that were checked. */
+export interface Ready {
+  readonly weights: WeightFormat | null;
+  readonly rope: RopeMode;
+  readonly threads: number;
+  readonly math: "fast" | "exact";
+}
+
+function oneOf<T extends string>(name: string, value: string | undefined, known: readonly T[], fallback: T): T {
+  if (value === undefined) return fallback;
+  if ((known as readonly string[]).includes(value)) return value as T;
+  throw new ArgumentError({
+    where: `option ${name}`,
+    what: `"${value}" is not known${didYouMean(value, known)}`,
+    fix: `There are ${known.map((k) => `"${k}"`).join(", ")}`,
+  });
+}
+
+export function weightFormat(value: string | undefined): WeightFormat | null {
+  if (value === "fp8" || value === "int4" || value === "int4-meta")
+    throw new ArgumentError({
+      where: "option weights",
+      what: `"${value}" is not built yet`,
+      fix: 'There are "bf16" and "f32"',
+    });
+  return value === undefined ? null : oneOf<WeightFormat>("weights", value, ["bf16", "f32"], "bf16");
+}
+
+export function readOptions(o: LoadOptions): Ready {
+  if (o.device === "cuda")
+    throw new DeviceError({
+      where: 'option device "cuda"',
+      what: "this build has no CUDA backend",
+      fix: 'Use { device: "cpu" } or "auto"',
+    });
+  oneOf("device", o.device, ["auto", "cpu"], "auto");
+  const threads = o.threads ?? 0;
+  if (!Number.isInteger(threads) || threads < 0 || threads > 1024)
+    throw new ArgumentError({
+      where: "option threads",
+      what: `${threads} is not a number of threads`,
+      fix: "Give 1 to 1024, or leave it out",
+    });
+  return {
+    weights: weightFormat(o.weights),
+    rope: oneOf("rope", o.rope, ["hf", "accurate"], "hf"),
+    threads,
+    math: oneOf("math", o.math, ["fast", "exact"], "fast"),
+  };
+}
+
+/** The config that a preset, a folder, a shipped name or an object means. */
+export function configOf(like: string | object): { config: Config; name: string } {
+  if (typeof like !== "string") return { config: readConfig(like, "config"), name: "config" };
+  if (Object.hasOwn(PRESETS, like)) return { config: readConfig(PRESETS[like], `preset "${like}"`), name: like };
+  return { config: readConfigFile(locate(like)), name: like };
+}

@@ -1,0 +1,157 @@
+import { freemem } from "node:os";
+import type { Config } from "../checkpoint/config.ts";
+import { bytes as showBytes } from "../display/format.ts";
+import { shows } from "../display/show.ts";
+import { BudgetError, MemoryError } from "../errors.ts";
+import { numbers, strings } from "../tables/column.ts";
+import { Table } from "../tables/table.ts";
+import { hasNative, native } from "./addon.ts";
+import type { WeightFormat } from "./facts.ts";
+
+/** One row a part of what lies in memory. */
+export interface Part {
+  part: string;
+  place: string;
+  bytes: number;
+}
+
+export interface PartBytes {
+  readonly part: string;
+  readonly place: string;
+  readonly bytes: number;
+}
+
+/** The parts that are weights, as the engine names them. */
+export const WEIGHTS: readonly string[] = [
+  "embed",
+  "attention",
+  "router",
+  "experts",
+  "shared",
+  "dense",
+  "norms",
+  "head",
+];
+
+export const bytesOf = (parts: readonly PartBytes[], part: string): number =>
+  parts.filter((p) => p.part === part).reduce((a, p) => a + p.bytes, 0);
+
+/** Bytes by part, known before anything is allocated. */
+export class Plan {
+  readonly bytes: number;
+  readonly weights: number;
+  readonly kv: number;
+  readonly captures: number;
+  /** What the machine could still give when the plan was made. */
+  readonly free: number;
+  readonly fits: boolean;
+  readonly parts: Table<Part>;
+  readonly #name: string;
+
+  /** @internal `resident`: parts that are in memory already and need no more. */
+  constructor(name: string, parts: readonly PartBytes[], free: number, resident: number) {
+    this.#name = name;
+    this.bytes = parts.reduce((a, p) => a + p.bytes, 0);
+    this.weights = parts.filter((p) => WEIGHTS.includes(p.part)).reduce((a, p) => a + p.bytes, 0);
+    this.kv = bytesOf(parts, "kv");
+    this.captures = bytesOf(parts, "captures");
+    this.free = free;
+    this.fits = this.bytes - resident <= free;
+    this.parts = partsTable(parts);
+  }
+
+  static {
+    shows(Plan, { text: (p) => planText(p.#name, p) });
+  }
+}
+
+export const partsTable = (parts: readonly PartBytes[]): Table<Part> =>
+  new Table<Part>(
+    {
+      part: strings(parts.map((p) => p.part)),
+      place: strings(parts.map((p) => p.place)),
+      bytes: numbers(Float64Array.from(parts, (p) => p.bytes)),
+    },
+    { name: "parts" },
+  );
+
+function planText(name: string, plan: Plan): string {
+  const widest = Math.max(...plan.parts.toArray().map((p) => p.bytes), 1);
+  const lines = plan.parts
+    .toArray()
+    .map(
+      (p) =>
+        `  ${p.part.padEnd(24)} ${showBytes(p.bytes).padStart(9)}  ${"▇".repeat(Math.round((24 * p.bytes) / widest))}`,
+    );
+  const verdict = plan.fits ? "fits" : "does not fit";
+  return [`${name} · ${showBytes(plan.bytes)} planned, ${showBytes(plan.free)} free: ${verdict}`, ...lines].join("\n");
+}
+
+export const freeBytes = (): number => (hasNative() ? native().info().free : freemem());
+
+/** Weights by part. Norms and the router are kept in f32 in every format. */
+export function weightParts(c: Config, format: WeightFormat): PartBytes[] {
+  const unit = format === "f32" ? 4 : 2;
+  const moe = c.layerFacts.filter((l) => l.moe).length;
+  const dense = c.layers - moe;
+  const list: [string, number][] = [
+    ["embed", c.vocab * c.d * unit],
+    ["head", c.tied ? 0 : c.vocab * c.d * unit],
+    ["attention", c.layers * c.d * c.headDim * (2 * c.heads + 2 * c.kvHeads) * unit],
+    ["experts", moe * c.experts * 3 * c.d * c.ff * unit],
+    ["shared", moe * 3 * c.d * c.ff * unit],
+    ["dense", dense * 3 * c.d * c.ffDense * unit],
+    ["router", moe * c.experts * c.d * 4],
+    ["norms", (2 * c.layers + 1) * c.d * 4],
+  ];
+  return list.filter(([, bytes]) => bytes > 0).map(([part, bytes]) => ({ part, place: "memory", bytes }));
+}
+
+/** Keys and values in f32: a chunked layer keeps one chunk, a global layer everything. */
+export function kvParts(c: Config, sequences: number, context: number): PartBytes[] {
+  const token = 2 * c.kvHeads * c.headDim * 4;
+  const chunked = c.layerFacts.filter((l) => l.kind === "chunked").length;
+  const slots = chunked * Math.min(context, c.chunk) + (c.layers - chunked) * context;
+  return [{ part: "kv", place: "memory", bytes: sequences * slots * token }];
+}
+
+/** Positions are f32 products in RoPE; from 2^24 on they are no longer whole. */
+const MAX_CONTEXT = 1 << 24;
+
+/** Refuses, with numbers, what the machine cannot hold. */
+export function refuseMemory(what: string, parts: readonly PartBytes[], fix: string): void {
+  const need = parts.reduce((a, p) => a + p.bytes, 0);
+  const free = freeBytes();
+  if (need <= free) return;
+  const list = parts.filter((p) => p.bytes > need / 100).map((p) => `${p.part} ${showBytes(p.bytes)}`);
+  throw new MemoryError({
+    where: what,
+    what: `it needs ${showBytes(need)} (${list.join(", ")}), but ${showBytes(free)} are free`,
+    fix,
+  });
+}
+
+export function refuseContext(context: number): void {
+  if (context <= MAX_CONTEXT) return;
+  throw new MemoryError({
+    where: "context",
+    what: `${context} positions are more than the ${MAX_CONTEXT} that can be told apart`,
+    fix: "Use a shorter text",
+  });
+}
+
+/** Refuses captures that do not fit into what is left of the budget for buffers. */
+export function refuseCaptures(bytes: number, largest: readonly { name: string; bytes: number }[]): void {
+  const { external, budget } = native().info();
+  const left = budget - external;
+  if (bytes <= left) return;
+  const top = [...largest]
+    .sort((a, b) => b.bytes - a.bytes)
+    .slice(0, 3)
+    .map((c) => `${c.name} ${showBytes(c.bytes)}`);
+  throw new BudgetError({
+    where: "capture",
+    what: `${showBytes(bytes)} are to be captured, but ${showBytes(left)} of the budget of ${showBytes(budget)} are left; the largest: ${top.join(", ")}`,
+    fix: "Capture fewer sites or layers, or fewer rows with site.only({ t }), or dispose runs that are no longer needed",
+  });
+}
