@@ -46,19 +46,24 @@ export class Guard {
     this.#phase.change(Phase.kernel, Phase.idle);
   }
 
-  /** Runs user code, between `begin` and `end`. Rejects with what it throws, or with KernelInterrupt. */
-  async call<T>(fn: () => T | PromiseLike<T>): Promise<T> {
+  /**
+   * Runs user code, between `begin` and `end`. Rejects with what it throws, or with KernelInterrupt.
+   *
+   * The result must be awaited at once, and passed on with `return await`: a termination throws away the microtasks that are queued, and
+   * returning one promise from the async function of another queues one.
+   */
+  call<T>(fn: () => T | PromiseLike<T>): Promise<T> {
     this.#function = fn;
     this.#result = null;
     const killed = this.#evaluate(RUN);
     const result = this.#takeResult();
     if (killed) {
       this.#phase.set(Phase.kernel);
-      throw new KernelInterrupt();
+      return Promise.reject(new KernelInterrupt());
     }
-    if (result === null) throw new Error("The guarded frame did not run.");
-    if ("error" in result) throw result.error;
-    return result.promise ? this.#settled(result.value as Promise<T>) : (result.value as T);
+    if (result === null) return Promise.reject(new Error("The guarded frame did not run."));
+    if ("error" in result) return Promise.reject(result.error);
+    return result.promise ? this.#settled(result.value as Promise<T>) : Promise.resolve(result.value as T);
   }
 
   /** The front end asks the awaiting cell to end. What it left running is an orphan, which the interrupter ends if it blocks the thread. */
@@ -96,7 +101,7 @@ export class Guard {
     }
   }
 
-  /** Not an `await`: a termination throws away the microtasks that are queued with it, so the interrupt must be able to end the wait by a plain call. */
+  /** Not an `await`: the interrupt must be able to end the wait by a plain call, as the promise's own reaction may be thrown away. */
   #settled<T>(promise: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       let done = false;

@@ -148,7 +148,7 @@ export class Session {
       imported,
       meta: this.#meta(filename),
     };
-    return this.#guard.call(() => (create.runInThisContext() as CellFunction)(support, { usingCtx: usingContext }));
+    return await this.#guard.call(() => (create.runInThisContext() as CellFunction)(support, { usingCtx: usingContext }));
   }
 
   /** Once a session a name: V8 keeps script-scope variables in fast slots, and they shadow globals without touching them. */
