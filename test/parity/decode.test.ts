@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { at, Model } from "../../engine/index.ts";
+import { Model } from "../../engine/index.ts";
 import { writeCase } from "./checkpoint.ts";
 import { assertAlive, assertClose, difference } from "./compare.ts";
 import { Fixture } from "./fixture.ts";
@@ -26,10 +26,8 @@ for (const name of CASES) {
           const r = await m.run({ ids: all }, { capture: sites });
           const list = sites.map((s) => {
             const [got, want] = [g.get(s).data, r.get(s).data];
-            assertAlive(s, got);
-            // The last token was made but never run.
-            assert.ok(got.length >= (want.length / all.length) * (all.length - 1), `${s}: rows of decode are missing`);
-            return difference(`${s} (prompt of ${prompt})`, got, want.subarray(0, got.length), g.get(s).shape);
+            if (!s.endsWith("router.choice")) assertAlive(s, got); // always expert 0 is possible
+            return difference(`${s} (prompt of ${prompt})`, got, want, r.get(s).shape);
           });
           assertClose(list);
         }

@@ -25,7 +25,7 @@ for (const math of ["exact", "fast"] as const) {
 
       test("lengths before, at and after chunk boundaries", async () => {
         const list = [];
-        const last = m.layers - 1;
+        const last = m.config.layers - 1;
         for (const n of LENGTHS) {
           const r = await m.run({ ids: f.ids("ids").slice(0, n) }, { capture: [at.logits, at.layer(last).resid.post] });
           for (const [what, site] of [
