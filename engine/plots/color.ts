@@ -1,6 +1,7 @@
-/** Colours with one meaning each. Experts: Okabe & Ito's eight hues (2008), safe for colour-blind readers, then lighter ones. */
-const OKABE_ITO = ["#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#5B5F66"];
-const LIGHTER = ["#F5CF80", "#ABDAF4", "#80CFB9", "#F8F2A1", "#80B9D9", "#EAAF80", "#E6BCD3", "#B3B6BC"];
+/** Colours with one meaning each. Experts: Okabe & Ito's hues (2008), safe for colour-blind readers, their black (lost on dark pages)
+ * replaced by Tol's wine; then lighter ones. */
+const OKABE_ITO = ["#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#882255"];
+const LIGHTER = ["#F5CF80", "#ABDAF4", "#80CFB9", "#F8F2A1", "#80B9D9", "#EAAF80", "#E6BCD3", "#C491AA"];
 
 export const EXPERT_COLORS: readonly string[] = [...OKABE_ITO, ...LIGHTER];
 /** Where there are more experts than hues, colour cannot name them. */

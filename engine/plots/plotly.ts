@@ -39,7 +39,7 @@ export function toPlotly(figure: Figure): PlotlyFigure {
   return {
     data,
     layout: {
-      title: { text: escape(figure.title), x: 0, xref: "container", xanchor: "left", pad: { l: PAD }, y: 1, yref: "container", yanchor: "top", font: { size: TEXT.title + 1 } },
+      title: { text: escape(figure.title), x: 0, xref: "container", xanchor: "left", pad: { l: PAD }, y: 1 - (l.titleY - 5) / l.height, yref: "container", yanchor: "middle", font: { size: TEXT.title + 1 } },
       width: figure.width,
       height: l.height,
       margin: { l: l.left, r: l.width - l.right, t: l.top, b: l.height - l.bottom, autoexpand: false, pad: 0 },
@@ -109,7 +109,7 @@ function axis(a: Axis, box: readonly [number, number], anchor: string, pixels: n
     ...(a.ticks || log ? { tickmode: "array", tickvals: ticks.map((t) => t.at), ticktext: ticks.map((t) => escape(t.text)) } : { nticks: Math.max(3, Math.round(pixels / every) + 1) }),
     tickfont: { size: TEXT.tick },
     ...(a.turned ? { tickangle: -90 } : { tickangle: 0 }),
-    ...(a.label ? { title: { text: escape(a.label), font: { size: TEXT.axis + 0.5 }, standoff: 8 } } : {}),
+    ...(a.label ? { title: { text: escape(a.label), font: { size: TEXT.axis + 0.5 }} } : {}),
   };
 }
 

@@ -3,7 +3,7 @@ import { ArgumentError } from "../errors.ts";
 import type { Captured } from "../run/captured.ts";
 import { notCaptured, routingBlock } from "../tables/routing-block.ts";
 import { softmaxInto } from "../tables/router.ts";
-import { EXPERT_COLORS, NAMEABLE, REST, SERIES } from "./color.ts";
+import { EXPERT_COLORS, fade, GREY, NAMEABLE, SERIES } from "./color.ts";
 import type { Figure } from "./figure.ts";
 import { face } from "./font.ts";
 import { TEXT } from "./layout.ts";
@@ -57,7 +57,7 @@ export function router(run: Captured, o: RouterOptions): Figure {
             along: "x",
             at: range(shown.length),
             length: values,
-            color: shown.map((e) => (chosen.includes(e) ? (E <= NAMEABLE ? EXPERT_COLORS[e] : SERIES.first) : REST)),
+            color: shown.map((e) => (chosen.includes(e) ? (E <= NAMEABLE ? EXPERT_COLORS[e] : SERIES.first) : fade(GREY, 0.4))),
             name: "logit",
             thickness: 0.72,
             text: label,
