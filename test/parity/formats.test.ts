@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { before, describe, test } from "node:test";
 import { at, Model } from "../../engine/index.ts";
 import { type Config, type Layout, type Stored, writeCase } from "./checkpoint.ts";
 import { assertAlive, assertClose, difference } from "./compare.ts";
@@ -76,10 +76,13 @@ const FORMS: [what: string, layout: Layout][] = [
 for (const name of ["scout", "maverick"]) {
   describe(`${name} in other forms`, () => {
     const ids = new Fixture(name).ids("ids").slice(0, 40);
+    let plain: Float32Array;
+    before(async () => {
+      plain = await logits(writeCase(name), ids);
+      assertAlive("logits", plain);
+    });
     for (const [what, layout] of FORMS) {
       test(what, async () => {
-        const plain = await logits(writeCase(name), ids);
-        assertAlive("logits", plain);
         assert.deepEqual(await logits(writeCase(name, layout), ids), plain);
       });
     }

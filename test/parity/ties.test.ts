@@ -17,7 +17,8 @@ const SETS: [what: string, sameAs: (expert: number, experts: number) => number][
 
 for (const name of ["scout", "top2", "wide", "maverick"]) {
   describe(`router ties in ${name}`, () => {
-    for (const [what, sameAs] of SETS) {
+    // The wide case is here for its 16 experts; two sets of its 22 MB are enough.
+    for (const [what, sameAs] of name === "wide" ? SETS.slice(1, 3) : SETS) {
       test(`${what}: the lowest index wins`, async () => {
         const c = getCase(name).config;
         const experts = c.num_local_experts;
