@@ -46,7 +46,7 @@ export function collectWeights(config: Config, headers: readonly Header[], folde
   const notes = setVisionAside(all);
   const reader = new Reader(config, all, folder);
   const weights = reader.read();
-  reader.refuseLeftovers();
+  reader.refuseOthers();
   return { files: headers.map((h) => h.path), weights, notes };
 }
 
@@ -70,6 +70,7 @@ class Reader {
   readonly #prefix: string;
   readonly #out: WeightSource[] = [];
   readonly #used = new Set<string>();
+  readonly #missing: { name: string; shape: readonly number[] }[] = [];
 
   constructor(config: Config, all: Map<string, Found>, folder: string) {
     this.#config = config;
@@ -100,15 +101,23 @@ class Reader {
     return this.#out;
   }
 
-  refuseLeftovers(): void {
+  /** Names must be those that the config calls for, neither fewer nor more. */
+  refuseOthers(): void {
     const extra = [...this.#all.keys()].filter((n) => !this.#used.has(n) && !IGNORED.test(n));
+    const fix = "Check that config.json and the weights belong together, and that no shard is missing";
+    const [gone] = this.#missing;
+    if (gone) {
+      const many =
+        this.#missing.length > 1
+          ? `${this.#missing.length} tensors are missing, the first is `
+          : "a tensor is missing: ";
+      const what = `${many}"${gone.name}" ([${gone.shape.join(", ")}])${didYouMean(gone.name, extra.slice(0, 4096))}`;
+      throw new CheckpointError({ where: this.#folder, what, fix });
+    }
     if (extra.length === 0) return;
-    const [first] = extra;
-    throw new CheckpointError({
-      where: this.#folder,
-      what: `${extra.length} tensors are not part of the model that config.json describes, the first is "${first}" ([${this.#all.get(first)!.entry.shape.join(", ")}])`,
-      fix: "Check that config.json and the weights belong together",
-    });
+    const shape = this.#all.get(extra[0])!.entry.shape.join(", ");
+    const what = `${extra.length} tensors are not part of the model that config.json describes, the first is "${extra[0]}" ([${shape}])`;
+    throw new CheckpointError({ where: this.#folder, what, fix });
   }
 
   #moe(to: string, from: string): void {
@@ -153,13 +162,14 @@ class Reader {
 
   #push(
     slot: string,
-    from: Found,
+    from: Found | null,
     element: number,
     rows: number,
     cols: number,
     rowStride: number,
     colStride: number,
   ): void {
+    if (!from) return;
     const dtype = from.entry.dtype as SourceDtype;
     this.#out.push({
       slot,
@@ -173,17 +183,12 @@ class Reader {
     });
   }
 
-  #take(wanted: string, shape: readonly number[]): Found {
+  #take(wanted: string, shape: readonly number[]): Found | null {
     const name = this.#resolve(wanted);
     const found = this.#all.get(name);
     if (!found) {
-      const unused = [...this.#all.keys()].filter((n) => !this.#used.has(n));
-      const known = unused.length > 4096 ? unused.slice(0, 4096) : unused;
-      throw new CheckpointError({
-        where: this.#folder,
-        what: `the tensor "${name}" ([${shape.join(", ")}]) is missing${didYouMean(name, known)}`,
-        fix: "Check that config.json and the weights belong together, and that no shard is missing",
-      });
+      this.#missing.push({ name, shape });
+      return null;
     }
     const { entry, path } = found;
     if (!Object.hasOwn(DTYPE_BYTES, entry.dtype))
