@@ -1,7 +1,9 @@
-// The one interface between the model and what computes it: verbs of the size of the model, and plain structs of pointers.
+// The one interface between the model and what computes it: verbs of the size of the model, and plain structs
+// of pointers.
 //
-// A layer is qkv, attend, out, route_ffn, ffn_down; before the layers embed, after them head. A backend keeps the activations;
-// what goes in and out is in `Step`. Taps and edits are tables of pointers that every verb reads: a null pointer costs nothing.
+// A layer is qkv, attend, out, route_ffn, ffn_down; before the layers embed, after them head. A backend keeps
+// the activations; what goes in and out is in `Step`. Taps and edits are tables of pointers that every verb
+// reads: a null pointer costs nothing.
 #pragma once
 
 #include <atomic>
@@ -14,7 +16,8 @@
 
 namespace moescope {
 
-// ------------------------------------------------------------------------------------------------------------------- taps
+// -------------------------------------------------------------------------------------------------------------------
+// taps
 
 /** Where the rows of one site of one layer go. */
 struct Tap {
@@ -28,12 +31,14 @@ struct Tap {
   /** expert.*: [experts] 1: rows that chose one of these are kept and flagged in `kept[to]`; null: all. */
   const uint8_t* experts = nullptr;
   uint8_t* kept = nullptr;
-  /** attn.pattern: rows are as long as what they see; row r of the tile and kept head j go to pattern[to[r]] + j * (keys of r). */
+  /** attn.pattern: rows are as long as what they see; row r of the tile and kept head j go to pattern[to[r]]
+   * + j * (keys of r). */
   float* const* pattern = nullptr;
   const Tap* next = nullptr;
 };
 
-// ------------------------------------------------------------------------------------------------------------------ edits
+// ------------------------------------------------------------------------------------------------------------------
+// edits
 
 /** A change of the values of one site. Row r is touched when `active[variant[r]]`. */
 struct SiteEdit {
@@ -65,11 +70,11 @@ struct TemperatureLaw {
 
 /** What is done differently, by edit variant of the row. All pointers may be null. */
 struct EditTables {
-  const uint16_t* variant = nullptr;              // [rows of the tile]
-  const RouteLaw* route = nullptr;                // [variants, layers]
-  const float* bias = nullptr;                    // [variants, layers, experts], added for the choice only; -inf bans
-  const TemperatureLaw* temperature = nullptr;    // [variants, layers]
-  const int32_t* replay = nullptr;                // [rows of the tile, layers, topk], -1: free
+  const uint16_t* variant = nullptr;  // [rows of the tile]
+  const RouteLaw* route = nullptr;    // [variants, layers]
+  const float* bias = nullptr;        // [variants, layers, experts], added for the choice only; -inf bans
+  const TemperatureLaw* temperature = nullptr;  // [variants, layers]
+  const int32_t* replay = nullptr;              // [rows of the tile, layers, topk], -1: free
 };
 
 /** What is watched and changed at one site of one layer. */
@@ -79,10 +84,12 @@ struct Point {
   explicit operator bool() const { return edits || taps; }
 };
 
-// ------------------------------------------------------------------------------------------------------------------- step
+// -------------------------------------------------------------------------------------------------------------------
+// step
 
-/** Keys and values of one sequence in one layer: head h of slot s at (h * slots + s) * head_dim. A global layer's slot is the
- * position; a chunked layer keeps one chunk, and its slot is the position modulo the chunk. */
+/** Keys and values of one sequence in one layer: head h of slot s at (h * slots + s) * head_dim. A global
+ * layer's slot is the position; a chunked layer keeps one chunk, and its slot is the position modulo the
+ * chunk. */
 struct KvLayer {
   float* k = nullptr;
   float* v = nullptr;
@@ -136,7 +143,8 @@ struct Sampling {
   uint64_t seed = 0;
 };
 
-// ---------------------------------------------------------------------------------------------------------------- weights
+// ----------------------------------------------------------------------------------------------------------------
+// weights
 
 enum class SourceType : uint8_t { f32, bf16, f16 };
 
@@ -148,18 +156,21 @@ struct Source {
   int64_t col_stride = 1;
 };
 
-// ---------------------------------------------------------------------------------------------------------------- backend
+// ----------------------------------------------------------------------------------------------------------------
+// backend
 
 class Backend {
  public:
   virtual ~Backend() = default;
 
-  /** Bytes of a multiplying matrix as this backend keeps it, and whether rows are simply one after the other. */
+  /** Bytes of a multiplying matrix as this backend keeps it, and whether rows are simply one after the other.
+   */
   virtual size_t matrix_bytes(Format, int64_t rows, int64_t cols) const = 0;
   virtual bool plain() const = 0;
   /** Rows that `pack` likes to be given together: begin is a multiple of it. */
   virtual int64_t pack_rows() const { return 1; }
-  /** Fills rows [begin, end) of a matrix from a source; returns how many elements are not finite. Called from several threads. */
+  /** Fills rows [begin, end) of a matrix from a source; returns how many elements are not finite. Called from
+   * several threads. */
   virtual int64_t pack(const Matrix&, void* dst, const Source&, int64_t begin, int64_t end) const = 0;
   /** Rows [begin, end) as f32, one after the other. */
   virtual void unpack(const Matrix&, float* dst, int64_t begin, int64_t end) const = 0;
@@ -178,21 +189,21 @@ class Backend {
   virtual void attend(const Step&, int layer) = 0;
   /** x += W_o z. */
   virtual void out(const Step&, int layer) = 0;
-  /** n = norm(x); router, gate, up and SwiGLU of the chosen experts and the shared one, or of the dense MLP. */
+  /** n = norm(x); router, gate, up and SwiGLU of the chosen experts and the shared one, or of the dense MLP.
+   */
   virtual void route_ffn(const Step&, int layer) = 0;
   /** x += what the down projections give. */
   virtual void ffn_down(const Step&, int layer) = 0;
   /** Final norm and logits, and what is to be known of them. */
   virtual void head(const Step&, const HeadOut&) = 0;
 
-  /** The statistics of one row of logits for a target that became known later. */
-  virtual void target_stats(const float* logits, int32_t target, float* logprob, int32_t* rank) = 0;
   /** The next id; `n` counts the ids drawn with this seed. */
   virtual int32_t sample(const float* logits, const Sampling&, uint64_t n) = 0;
 
   /** Row of the tile whose residual stream is not finite after the layer (-1: none). */
   virtual int nonfinite_row(const Step&) const = 0;
-  /** After that: the first site of the layer whose values of the row are not finite, as kept in the activations. */
+  /** After that: the first site of the layer whose values of the row are not finite, as kept in the
+   * activations. */
   virtual Site nonfinite_site(const Step&, int layer, int row) const = 0;
 };
 

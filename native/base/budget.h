@@ -1,4 +1,5 @@
-// The byte budget of everything that is handed to JavaScript: counted while it lives, refused before it is allocated.
+// The byte budget of everything that is handed to JavaScript: counted while it lives, refused before it is
+// allocated.
 #pragma once
 
 #include <atomic>

@@ -1,4 +1,5 @@
-// Memory by the page: weights, caches, captures and scratch all live in blocks that the system hands out zeroed and on first touch.
+// Memory by the page: weights, caches, captures and scratch all live in blocks that the system hands out
+// zeroed and on first touch.
 #pragma once
 
 #include <cstddef>
@@ -7,8 +8,8 @@
 
 namespace moescope {
 
-/** An owned run of zeroed memory, aligned to 64 bytes at least. Pages are taken from the machine when first written, so a
- * block may be as large as what it could ever hold. */
+/** An owned run of zeroed memory, aligned to 64 bytes at least. Pages are taken from the machine when first
+ * written, so a block may be as large as what it could ever hold. */
 class Block {
  public:
   Block() = default;

@@ -1,4 +1,5 @@
-// Conversions between f32 and the two 16-bit formats of checkpoints. Widening is exact; narrowing rounds to nearest, ties to even.
+// Conversions between f32 and the two 16-bit formats of checkpoints. Widening is exact; narrowing rounds to
+// nearest, ties to even.
 #pragma once
 
 #include <bit>
@@ -11,7 +12,8 @@ inline float from_bf16(uint16_t x) { return std::bit_cast<float>(uint32_t{x} << 
 
 inline uint16_t to_bf16(float x) {
   const uint32_t bits = std::bit_cast<uint32_t>(x);
-  if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<uint16_t>((bits >> 16) | 0x40u);  // keep NaN a NaN
+  if ((bits & 0x7fffffffu) > 0x7f800000u)
+    return static_cast<uint16_t>((bits >> 16) | 0x40u);  // keep NaN a NaN
   return static_cast<uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 }
 

@@ -1,5 +1,6 @@
-// Random numbers by counter: Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011). A number is a
-// function of (key, counter) alone, so it is the same on every machine, in any order, from any thread.
+// Random numbers by counter: Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC
+// 2011). A number is a function of (key, counter) alone, so it is the same on every machine, in any order,
+// from any thread.
 #pragma once
 
 #include <array>

@@ -1,4 +1,5 @@
-// The shape and the rules of one model: every value the step needs, none derived (`NativeConfig` of engine/native.ts).
+// The shape and the rules of one model: every value the step needs, none derived (`NativeConfig` of
+// engine/native.ts).
 #pragma once
 
 #include <cstdint>

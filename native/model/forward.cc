@@ -6,12 +6,15 @@
 #include <limits>
 
 #include "base/error.h"
+#include "model/logits.h"
 
 namespace moescope {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-double ms_since(Clock::time_point t) { return std::chrono::duration<double, std::milli>(Clock::now() - t).count(); }
+double ms_since(Clock::time_point t) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - t).count();
+}
 
 class Runner {
  public:
@@ -33,10 +36,12 @@ class Runner {
     result_.entropy = Counted(4 * rows, "results");
     result_.rank = Counted(4 * rows, "results");
     control().total = batch_rows_ + decode_rows_;
-    for (const int32_t length : spec.batch.lengths) ends_.push_back((ends_.empty() ? 0 : ends_.back()) + length);
+    for (const int32_t length : spec.batch.lengths)
+      ends_.push_back((ends_.empty() ? 0 : ends_.back()) + length);
     for (size_t i = 0; i < spec.batch.embed_rows.size(); ++i) {
       if (given_.empty()) given_.resize(static_cast<size_t>(batch_rows_));
-      given_[static_cast<size_t>(spec.batch.embed_rows[i])] = spec.batch.embed_values.data() + i * static_cast<size_t>(c_.d);
+      given_[static_cast<size_t>(spec.batch.embed_rows[i])] =
+          spec.batch.embed_values.data() + i * static_cast<size_t>(c_.d);
     }
   }
 
@@ -58,7 +63,8 @@ class Runner {
  private:
   Control& control() { return watch_.control; }
   void poll() {
-    if (control().cancel.load(std::memory_order_relaxed)) fail(Code::cancelled, "", "stopped before it was done");
+    if (control().cancel.load(std::memory_order_relaxed))
+      fail(Code::cancelled, "", "stopped before it was done");
   }
 
   int64_t last_position() const {
@@ -72,7 +78,8 @@ class Runner {
            4 * static_cast<uint64_t>(state_.sequences()) * static_cast<uint64_t>(c_.vocab);
   }
 
-  /** Rows in the order of the batch, in tiles; within a tile a sequence is cut into segments at the ends of chunks. */
+  /** Rows in the order of the batch, in tiles; within a tile a sequence is cut into segments at the ends of
+   * chunks. */
   void prefill() {
     const int cap = spec_.tile > 0 ? spec_.tile : backend_.tile_rows();
     int row = 0;
@@ -127,7 +134,9 @@ class Runner {
     float* logprob = result_.logprob.as<float>() + row;
     int32_t* rank = result_.rank.as<int32_t>() + row;
     if (state_.predicts[static_cast<size_t>(sequence)]) {
-      backend_.target_stats(state_.last(sequence), id, logprob, rank);
+      const float* logits = state_.last(sequence);
+      *logprob = logits[id] - state_.lse[static_cast<size_t>(sequence)];
+      *rank = rank_of(logits, c_.vocab, id);
     } else {
       *logprob = std::numeric_limits<float>::quiet_NaN();
       *rank = -1;
@@ -226,13 +235,15 @@ class Runner {
     // The old prediction goes when the new one comes.
     for (size_t r = 0; r < n; ++r)
       if (keep_[r]) state_.predicts[static_cast<size_t>(rows_[r].seq)] = 0;
-    backend_.head(step_, {target_.data(), logprob_.data(), rank_.data(), entropy_.data(), lse_.data(), keep_.data()});
+    backend_.head(
+        step_, {target_.data(), logprob_.data(), rank_.data(), entropy_.data(), lse_.data(), keep_.data()});
     for (size_t r = 0; r < n; ++r) {
       if (!std::isfinite(lse_[r])) not_finite(Site::logits, -1, static_cast<int>(r));
       const int64_t row = rows_[r].t - spec_.first_row;
       result_.entropy.as<float>()[row] = entropy_[r];
       if (keep_[r]) {
         state_.predicts[static_cast<size_t>(rows_[r].seq)] = 1;
+        state_.lse[static_cast<size_t>(rows_[r].seq)] = lse_[r];
       } else {
         result_.logprob.as<float>()[row + 1] = logprob_[r];
         result_.rank.as<int32_t>()[row + 1] = rank_[r];
@@ -247,8 +258,8 @@ class Runner {
   [[noreturn]] void not_finite(Site site, int layer, int r) const {
     const TileRow& row = rows_[static_cast<size_t>(r)];
     fail(Code::nonfinite, (layer < 0 ? std::string() : "layers." + std::to_string(layer) + ".") + name(site),
-         "row " + std::to_string(row.t) + " (position " + std::to_string(row.position) + ", id " + std::to_string(row.id) +
-             ") has a value that is not finite");
+         "row " + std::to_string(row.t) + " (position " + std::to_string(row.position) + ", id " +
+             std::to_string(row.id) + ") has a value that is not finite");
   }
 
   void finish() {
@@ -263,10 +274,8 @@ class Runner {
     result_.last.trim(4 * sequences * vocab);
     for (size_t s = 0; s < sequences; ++s) {
       float* out = result_.last.as<float>() + s * vocab;
-      if (state_.predicts[s])
-        std::copy_n(state_.last(static_cast<int>(s)), vocab, out);
-      else
-        std::fill_n(out, vocab, std::numeric_limits<float>::quiet_NaN());
+      if (state_.predicts[s]) std::copy_n(state_.last(static_cast<int>(s)), vocab, out);
+      else std::fill_n(out, vocab, std::numeric_limits<float>::quiet_NaN());
     }
   }
 
@@ -301,36 +310,43 @@ class Runner {
 void check_batch(const Config& c, const RunSpec& spec, int sequences) {
   const Batch& b = spec.batch;
   if (static_cast<int>(b.lengths.size()) != sequences)
-    fail(Code::argument, "batch.lengths", "has " + std::to_string(b.lengths.size()) + " entries, the state " +
-                                              std::to_string(sequences) + " sequences");
+    fail(Code::argument, "batch.lengths",
+         "has " + std::to_string(b.lengths.size()) + " entries, the state " + std::to_string(sequences) +
+             " sequences");
   int64_t total = 0;
   for (const int32_t n : b.lengths) {
     if (n < 0) fail(Code::argument, "batch.lengths", "holds a negative length");
     total += n;
   }
   if (total != static_cast<int64_t>(b.ids.size()))
-    fail(Code::argument, "batch.lengths", "adds up to " + std::to_string(total) + " rows, ids has " + std::to_string(b.ids.size()));
+    fail(Code::argument, "batch.lengths",
+         "adds up to " + std::to_string(total) + " rows, ids has " + std::to_string(b.ids.size()));
   if (total == 0 && !spec.generation) fail(Code::argument, "batch.ids", "is empty");
   for (size_t i = 0; i < b.ids.size(); ++i)
     if (b.ids[i] < 0 || b.ids[i] >= c.vocab)
-      fail(Code::argument, "batch.ids", "id " + std::to_string(b.ids[i]) + " at row " + std::to_string(i) +
-                                            " is outside of the vocabulary of " + std::to_string(c.vocab));
+      fail(Code::argument, "batch.ids",
+           "id " + std::to_string(b.ids[i]) + " at row " + std::to_string(i) +
+               " is outside of the vocabulary of " + std::to_string(c.vocab));
   if (b.embed_values.size() != b.embed_rows.size() * static_cast<size_t>(c.d))
-    fail(Code::argument, "batch.embeds", "has " + std::to_string(b.embed_values.size()) + " values for " +
-                                             std::to_string(b.embed_rows.size()) + " rows of " + std::to_string(c.d));
+    fail(Code::argument, "batch.embeds",
+         "has " + std::to_string(b.embed_values.size()) + " values for " +
+             std::to_string(b.embed_rows.size()) + " rows of " + std::to_string(c.d));
   for (const int32_t r : b.embed_rows)
-    if (r < 0 || r >= total) fail(Code::argument, "batch.embeds", "row " + std::to_string(r) + " is not in the batch");
+    if (r < 0 || r >= total)
+      fail(Code::argument, "batch.embeds", "row " + std::to_string(r) + " is not in the batch");
   if (spec.generation && sequences != 1) fail(Code::argument, "generate", "takes one sequence only");
 }
 
 RunResult run(State& state, const RunSpec& spec, RunWatch& watch) {
   check_batch(state.model().config, spec, state.sequences());
-  if (state.broken) fail(Code::argument, "state", "was stopped in the middle of a chunk and cannot be continued");
+  if (state.broken)
+    fail(Code::argument, "state", "was stopped in the middle of a chunk and cannot be continued");
   for (size_t s = 0; s < state.position.size(); ++s)
     if (state.position[s] + spec.batch.lengths[s] > state.context())
       fail(Code::argument, "sequence " + std::to_string(s),
-           "holds " + std::to_string(state.position[s]) + " tokens and gets " + std::to_string(spec.batch.lengths[s]) +
-               " more, its context is " + std::to_string(state.context()));
+           "holds " + std::to_string(state.position[s]) + " tokens and gets " +
+               std::to_string(spec.batch.lengths[s]) + " more, its context is " +
+               std::to_string(state.context()));
   if (spec.generation && spec.batch.ids.empty() && !state.predicts[0])
     fail(Code::argument, "batch.ids", "is empty, and the state has nothing to go on from");
   return Runner(state, spec, watch).run();

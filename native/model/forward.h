@@ -51,11 +51,13 @@ struct RunWatch {
   std::function<void(int32_t id)> token;
 };
 
-/** Throws `argument` for a batch that the state or the model cannot take; called before a run is queued, too. */
+/** Throws `argument` for a batch that the state or the model cannot take; called before a run is queued, too.
+ */
 void check_batch(const Config&, const RunSpec&, int sequences);
 
-/** Throws `argument`, `budget`, `memory`, `cancelled` or `nonfinite`. After a throw the state holds the rows of whole tiles. A
- * generation that is cancelled does not throw: it ends with reason "cancel" and the tokens whose rows are complete. */
+/** Throws `argument`, `budget`, `memory`, `cancelled` or `nonfinite`. After a throw the state holds the rows
+ * of whole tiles. A generation that is cancelled does not throw: it ends with reason "cancel" and the tokens
+ * whose rows are complete. */
 RunResult run(State&, const RunSpec&, RunWatch&);
 
 }  // namespace moescope

@@ -1,5 +1,5 @@
-// Loading: every slot is checked against its source, then matrices are copied into the backend's layout by several threads, or
-// left in the mapped file where they already are what is wanted.
+// Loading: every slot is checked against its source, then matrices are copied into the backend's layout by
+// several threads, or left in the mapped file where they already are what is wanted.
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -41,7 +41,8 @@ class Loader {
     model_->config = std::move(spec_.config);
     const Config& c = model_->config;
     model_->slots = slots_of(c, model_->weights);
-    model_->backend = spec_.fast ? fast_cpu(c, model_->weights, spec_.threads) : exact_cpu(c, model_->weights);
+    model_->backend =
+        spec_.fast ? fast_cpu(c, model_->weights, spec_.threads) : exact_cpu(c, model_->weights);
     for (const std::string& path : spec_.files) model_->files.emplace_back(path);
     place();
     fill();
@@ -65,7 +66,8 @@ class Loader {
       Target& t = targets_[i];
       if (!spec_.random) {
         const auto found = sources.find(slot.name);
-        if (found == sources.end()) fail(Code::argument, slot.name, "the model needs it, but it is not given");
+        if (found == sources.end())
+          fail(Code::argument, slot.name, "the model needs it, but it is not given");
         t.source = found->second;
         sources.erase(found);
         check(slot, *t.source);
@@ -89,8 +91,9 @@ class Loader {
     if (!sources.empty()) fail(Code::argument, sources.begin()->first, "the model has no such slot");
     const uint64_t free = machine_memory().free;
     if (total > free)
-      fail(Code::memory, "weights",
-           "they take " + std::to_string(total) + " bytes, the machine has " + std::to_string(free) + " free");
+      fail(
+          Code::memory, "weights",
+          "they take " + std::to_string(total) + " bytes, the machine has " + std::to_string(free) + " free");
     model_->store = Block(total, "weights");
     model_->store.prefer_huge_pages();
     for (size_t i = 0; i < targets_.size(); ++i) {
@@ -103,20 +106,22 @@ class Loader {
   void check(const Slot& slot, const WeightSource& s) const {
     const Matrix& m = *slot.matrix;
     if (s.rows != m.rows || s.cols != m.cols)
-      fail(Code::argument, slot.name, "is [" + std::to_string(s.rows) + ", " + std::to_string(s.cols) + "], the model needs [" +
-                                          std::to_string(m.rows) + ", " + std::to_string(m.cols) + "]");
+      fail(Code::argument, slot.name,
+           "is [" + std::to_string(s.rows) + ", " + std::to_string(s.cols) + "], the model needs [" +
+               std::to_string(m.rows) + ", " + std::to_string(m.cols) + "]");
     if (s.file < 0 || s.file >= static_cast<int64_t>(model_->files.size()))
       fail(Code::argument, slot.name, "lies in file " + std::to_string(s.file) + ", which is not given");
     const MappedFile& file = model_->files[static_cast<size_t>(s.file)];
     int64_t down = 0, across = 0, last = 0, end = 0;
-    const bool overflow = s.row_stride < 0 || s.col_stride < 0 || s.offset < 0 ||
-                          __builtin_mul_overflow(s.rows - 1, s.row_stride, &down) ||
-                          __builtin_mul_overflow(s.cols - 1, s.col_stride, &across) ||
-                          __builtin_add_overflow(down, across, &last) || __builtin_add_overflow(last, int64_t{1}, &last) ||
-                          __builtin_mul_overflow(last, bytes_of(s.type), &last) ||
-                          __builtin_add_overflow(s.offset, last, &end);
+    const bool overflow =
+        s.row_stride < 0 || s.col_stride < 0 || s.offset < 0 ||
+        __builtin_mul_overflow(s.rows - 1, s.row_stride, &down) ||
+        __builtin_mul_overflow(s.cols - 1, s.col_stride, &across) ||
+        __builtin_add_overflow(down, across, &last) || __builtin_add_overflow(last, int64_t{1}, &last) ||
+        __builtin_mul_overflow(last, bytes_of(s.type), &last) || __builtin_add_overflow(s.offset, last, &end);
     if (overflow || end > static_cast<int64_t>(file.bytes()))
-      fail(Code::file, slot.name, "reaches beyond the end of " + file.path() + " (" + std::to_string(file.bytes()) + " bytes)");
+      fail(Code::file, slot.name,
+           "reaches beyond the end of " + file.path() + " (" + std::to_string(file.bytes()) + " bytes)");
   }
 
   bool can_map(const Matrix& m, const WeightSource* s) const {
@@ -177,17 +182,20 @@ class Loader {
     if (spec_.random) {
       draw(job, m, rows);
       // Packing counts rows from the matrix's first one.
-      source = {reinterpret_cast<const std::byte*>(rows.data()) - job.begin * m.cols * 4, SourceType::f32, m.cols, 1};
+      source = {reinterpret_cast<const std::byte*>(rows.data()) - job.begin * m.cols * 4, SourceType::f32,
+                m.cols, 1};
     } else {
       const WeightSource& s = *t.source;
-      source = {model_->files[static_cast<size_t>(s.file)].data() + s.offset, s.type, s.row_stride, s.col_stride};
+      source = {model_->files[static_cast<size_t>(s.file)].data() + s.offset, s.type, s.row_stride,
+                s.col_stride};
     }
     if (!t.dst) return count_nonfinite(source, m.cols, job.begin, job.end);
     if (t.packed) return model_->backend->pack(m, t.dst, source, job.begin, job.end);
     return store_rows(m, t.dst, source, job.begin, job.end);
   }
 
-  /** Rows of a random matrix: N(0, std) by (seed, slot, element), the same for any number of threads; norms are 1. */
+  /** Rows of a random matrix: N(0, std) by (seed, slot, element), the same for any number of threads; norms
+   * are 1. */
   void draw(const Job& job, const Matrix& m, std::vector<float>& rows) const {
     const int64_t from = job.begin * m.cols, to = job.end * m.cols;
     rows.resize(static_cast<size_t>(to - from));
@@ -224,10 +232,8 @@ std::vector<Model::Part> Model::memory() const {
   for (const Slot& s : slots) {
     const Matrix& m = *s.matrix;
     const uint64_t plain = static_cast<uint64_t>(m.rows * m.cols) * bytes_of(m.format);
-    if (m.mapped)
-      parts[s.part].second += plain;
-    else
-      parts[s.part].first += m.packed ? backend->matrix_bytes(m.format, m.rows, m.cols) : plain;
+    if (m.mapped) parts[s.part].second += plain;
+    else parts[s.part].first += m.packed ? backend->matrix_bytes(m.format, m.rows, m.cols) : plain;
   }
   std::vector<Part> out;
   for (const char* part : {"embed", "attention", "router", "experts", "shared", "dense", "head"}) {

@@ -8,8 +8,8 @@
 
 namespace moescope {
 
-/** cos and sin of the rotation at an absolute position, [head_dim / 2] each. `in_chunk`: the layer attends within chunks, so that
- * "accurate" may count from the chunk's start. */
+/** cos and sin of the rotation at an absolute position, [head_dim / 2] each. `in_chunk`: the layer attends
+ * within chunks, so that "accurate" may count from the chunk's start. */
 inline void rope_angles(const Config& c, int64_t position, bool in_chunk, float* cos, float* sin) {
   const size_t pairs = static_cast<size_t>(c.head_dim / 2);
   if (c.rope == Rope::hf) {

@@ -33,19 +33,22 @@ KvCache::KvCache(const Config& c, int64_t context) : block_(bytes(c, context), "
   }
 }
 
-State::State(std::shared_ptr<Model> model, int sequences, int64_t context) : model_(std::move(model)), context_(context) {
+State::State(std::shared_ptr<Model> model, int sequences, int64_t context)
+    : model_(std::move(model)), context_(context) {
   const Config& c = model_->config;
   const uint64_t free = machine_memory().free;
-  const double wanted = static_cast<double>(sequences) *
-                        (static_cast<double>(KvCache::bytes(c, context)) + 4.0 * static_cast<double>(c.vocab));
+  const double wanted = static_cast<double>(sequences) * (static_cast<double>(KvCache::bytes(c, context)) +
+                                                          4.0 * static_cast<double>(c.vocab));
   if (wanted > static_cast<double>(free))
     fail(Code::memory, "KV cache",
          std::to_string(sequences) + " sequences of " + std::to_string(context) + " tokens take " +
-             std::to_string(static_cast<uint64_t>(wanted)) + " bytes, the machine has " + std::to_string(free) + " free");
+             std::to_string(static_cast<uint64_t>(wanted)) + " bytes, the machine has " +
+             std::to_string(free) + " free");
   for (int i = 0; i < sequences; ++i) caches_.emplace_back(c, context);
   last_ = Block(sizeof(float) * static_cast<size_t>(sequences) * static_cast<size_t>(c.vocab), "logits");
   position.resize(static_cast<size_t>(sequences));
   predicts.resize(static_cast<size_t>(sequences));
+  lse.resize(static_cast<size_t>(sequences));
 }
 
 State::~State() { model_->kv_bytes -= accounted_; }

@@ -9,8 +9,9 @@
 
 namespace moescope {
 
-/** Keys and values of one sequence. Chunked layers keep one chunk, nothing older; global layers grow up to the context. The
- * addresses are reserved whole and the machine gives pages as they are written, so growing copies nothing. */
+/** Keys and values of one sequence. Chunked layers keep one chunk, nothing older; global layers grow up to
+ * the context. The addresses are reserved whole and the machine gives pages as they are written, so growing
+ * copies nothing. */
 class KvCache {
  public:
   KvCache(const Config&, int64_t context);
@@ -43,6 +44,8 @@ class State {
   std::vector<int64_t> position;
   /** The last row's logits are there. */
   std::vector<uint8_t> predicts;
+  /** Log of the sum of exponentials of those logits. */
+  std::vector<float> lse;
   /** Stopped in the middle of a tile that had begun to overwrite a chunk; it cannot be continued. */
   bool broken = false;
 

@@ -1,4 +1,5 @@
-// Where each matrix of the model lies. A matrix is [rows, cols], rows are outputs; how its elements are laid out is the backend's.
+// Where each matrix of the model lies. A matrix is [rows, cols], rows are outputs; how its elements are laid
+// out is the backend's.
 #pragma once
 
 #include <cstdint>
@@ -46,7 +47,8 @@ struct Weights {
   std::vector<LayerWeights> layers;
 };
 
-/** A slot of the model: its name as in `WeightSource.slot`, the part it counts as in `memory()`, and its shape. */
+/** A slot of the model: its name as in `WeightSource.slot`, the part it counts as in `memory()`, and its
+ * shape. */
 struct Slot {
   std::string name;
   const char* part;

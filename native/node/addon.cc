@@ -1,8 +1,7 @@
 // The addon's entry: `Native` of engine/native.ts.
 #include <napi.h>
 
-#include <thread>
-
+#include "backend/cpu/kernels/kernels.h"
 #include "model/positional.h"
 #include "node/arguments.h"
 #include "node/arrays.h"
@@ -11,18 +10,6 @@
 
 namespace moescope {
 namespace {
-
-const char* isa() {
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f")) return "avx512";
-  if (__builtin_cpu_supports("avx2")) return "avx2";
-  return "generic";
-#elif defined(__aarch64__)
-  return "neon";
-#else
-  return "generic";
-#endif
-}
 
 napi_value floats(napi_env env, const std::vector<float>& x) {
   return js::copied(env, napi_float32_array, x.data(), x.size());
@@ -51,8 +38,9 @@ napi_value positional(napi_env env, napi_value config, napi_value positions) {
 class Addon : public Napi::Addon<Addon> {
  public:
   Addon(Napi::Env env, Napi::Object exports) : dispatch_(std::make_shared<Dispatch>(env)) {
-    DefineAddon(exports, {InstanceMethod("info", &Addon::info), InstanceMethod("setBudget", &Addon::set_budget),
-                          InstanceMethod("load", &Addon::load), InstanceMethod("positional", &Addon::positional_)});
+    DefineAddon(exports,
+                {InstanceMethod("info", &Addon::info), InstanceMethod("setBudget", &Addon::set_budget),
+                 InstanceMethod("load", &Addon::load), InstanceMethod("positional", &Addon::positional_)});
     // Threads must have ended before the environment's memory goes.
     napi_add_env_cleanup_hook(
         env,
@@ -70,8 +58,8 @@ class Addon : public Napi::Addon<Addon> {
               const MachineMemory memory = machine_memory();
               const napi_value out = js::object(env);
               js::set(env, out, "version", MOESCOPE_VERSION);
-              js::set(env, out, "isa", isa());
-              js::set(env, out, "cores", static_cast<double>(std::thread::hardware_concurrency()));
+              js::set(env, out, "isa", kernels::name(kernels::detect()));
+              js::set(env, out, "cores", static_cast<double>(kernels::Pool::cores()));
               js::set(env, out, "free", static_cast<double>(memory.free));
               js::set(env, out, "total", static_cast<double>(memory.total));
               js::set(env, out, "external", static_cast<double>(Budget::instance().live()));

@@ -29,7 +29,8 @@ T one_of(const Fields& f, const char* key, std::initializer_list<std::pair<const
 }
 
 SourceType read_type(const Fields& f) {
-  return one_of<SourceType>(f, "dtype", {{"BF16", SourceType::bf16}, {"F16", SourceType::f16}, {"F32", SourceType::f32}});
+  return one_of<SourceType>(f, "dtype",
+                            {{"BF16", SourceType::bf16}, {"F16", SourceType::f16}, {"F32", SourceType::f32}});
 }
 
 Site read_site(const Fields& f) {
@@ -42,7 +43,8 @@ Site read_site(const Fields& f) {
 Edit read_edit(const Fields& f) {
   Edit e;
   const Fields rows = f.fields("rows");
-  e.rows = {rows.optional_ints("t"), rows.optional_ints("pos"), rows.optional_ints("step"), rows.optional_ints("ids")};
+  e.rows = {rows.optional_ints("t"), rows.optional_ints("pos"), rows.optional_ints("step"),
+            rows.optional_ints("ids")};
   e.layers = f.bytes("layers");
   struct Name {
     Edit::Op op;
@@ -63,7 +65,9 @@ Edit read_edit(const Fields& f) {
   e.op = op.op;
   e.kind = op.kind;
   switch (e.op) {
-    case Op::ban: e.experts = f.ints("experts"); break;
+    case Op::ban:
+      e.experts = f.ints("experts");
+      break;
     case Op::force:
       e.force.forced = small(f, "expert", 0);
       e.force.score = one_of<RouteLaw::Score>(f, "score",
@@ -132,7 +136,8 @@ Config read_config(const Fields& f) {
   if (c.heads > width_max / c.head_dim) wrong("heads", "times headDim is too wide");
   if (c.head_dim % 2 != 0) wrong("headDim", "is odd; RoPE rotates pairs");
   if (c.inv_freq.size() * 2 != static_cast<size_t>(c.head_dim)) wrong("invFreq", "needs headDim / 2 values");
-  if (c.inv_freq64.size() * 2 != static_cast<size_t>(c.head_dim)) wrong("invFreq64", "needs headDim / 2 values");
+  if (c.inv_freq64.size() * 2 != static_cast<size_t>(c.head_dim))
+    wrong("invFreq64", "needs headDim / 2 values");
   if (c.layers.empty() || c.layers.size() > 4096) wrong("layers", "must be 1 to 4096 layers");
   if (!(c.eps >= 0 && std::isfinite(c.eps))) wrong("eps", "must be finite and not negative");
   if (!(c.floor_scale > 0)) wrong("floorScale", "must be above 0");
@@ -149,8 +154,8 @@ LoadSpec read_load_spec(const Fields& f) {
   s.config = read_config(f.fields("config"));
   s.files = f.texts("files");
   for (const Fields& w : f.list("weights"))
-    s.weights.push_back({w.text("slot"), w.integer("file", 0, int_max), w.integer("offset", 0, exact_max), read_type(w),
-                         w.integer("rows", 1, exact_max), w.integer("cols", 1, exact_max),
+    s.weights.push_back({w.text("slot"), w.integer("file", 0, int_max), w.integer("offset", 0, exact_max),
+                         read_type(w), w.integer("rows", 1, exact_max), w.integer("cols", 1, exact_max),
                          w.integer("rowStride", 0, exact_max), w.integer("colStride", 0, exact_max)});
   if (f.has("random")) {
     const Fields r = f.fields("random");
@@ -174,8 +179,9 @@ RunSpec read_run_spec(const Fields& f, bool generate) {
     s.batch.embed_values = e.floats("values");
   }
   for (const Fields& c : f.list("captures"))
-    s.captures.push_back({read_site(c), static_cast<int>(c.integer("layer", -1, 4096)), c.optional_ints("rows"),
-                          c.boolean("decode"), c.optional_ints("heads"), c.optional_ints("experts")});
+    s.captures.push_back({read_site(c), static_cast<int>(c.integer("layer", -1, 4096)),
+                          c.optional_ints("rows"), c.boolean("decode"), c.optional_ints("heads"),
+                          c.optional_ints("experts")});
   for (const Fields& e : f.list("edits")) s.edits.push_back(read_edit(e));
   if (f.has("tile")) s.tile = small(f, "tile", 0, 1 << 20);
   if (f.has("firstRow")) s.first_row = static_cast<int32_t>(f.integer("firstRow", 0, int_max / 2));
@@ -189,7 +195,8 @@ RunSpec read_run_spec(const Fields& f, bool generate) {
   g.stop_ids = f.ints("stopIds");
   if (!(g.sampling.temperature >= 0 && std::isfinite(g.sampling.temperature)))
     fail(Code::argument, f.path("temperature"), "must be finite and not negative");
-  if (!(g.sampling.top_p > 0 && g.sampling.top_p <= 1)) fail(Code::argument, f.path("topP"), "must be above 0 and at most 1");
+  if (!(g.sampling.top_p > 0 && g.sampling.top_p <= 1))
+    fail(Code::argument, f.path("topP"), "must be above 0 and at most 1");
   s.generation = std::move(g);
   return s;
 }

@@ -1,5 +1,5 @@
-// The specs of engine/native.ts read from JavaScript objects. Whatever is not as declared throws `argument` with the field's path;
-// nothing here trusts the caller.
+// The specs of engine/native.ts read from JavaScript objects. Whatever is not as declared throws `argument`
+// with the field's path; nothing here trusts the caller.
 #pragma once
 
 #include <node_api.h>

@@ -10,7 +10,8 @@
 
 namespace moescope {
 
-/** The buffers of one result. `release` detaches them, so that every view on them is empty, and frees their memory at once. */
+/** The buffers of one result. `release` detaches them, so that every view on them is empty, and frees their
+ * memory at once. */
 class Arrays : public std::enable_shared_from_this<Arrays> {
  public:
   /** A typed array over the block's used bytes, without a copy where the runtime allows that. */

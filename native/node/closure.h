@@ -61,7 +61,8 @@ inline void method(napi_env env, napi_value object, const char* name, Body body)
 
 inline void getter(napi_env env, napi_value object, const char* name, Body body) {
   auto* data = new Body(std::move(body));
-  const napi_property_descriptor property{name, nullptr, nullptr, call, nullptr, nullptr, napi_enumerable, data};
+  const napi_property_descriptor property{name,    nullptr, nullptr,         call,
+                                          nullptr, nullptr, napi_enumerable, data};
   napi_define_properties(env, object, 1, &property);
   napi_add_finalizer(env, object, data, drop, nullptr, nullptr);
 }

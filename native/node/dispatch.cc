@@ -7,8 +7,8 @@ namespace moescope {
 
 Dispatch::Dispatch(napi_env env) : env_(env) {
   const napi_status status =
-      napi_create_threadsafe_function(env, nullptr, nullptr, js::string(env, "moescope"), 0, 1, nullptr, nullptr, this,
-                                      &Dispatch::call, &function_);
+      napi_create_threadsafe_function(env, nullptr, nullptr, js::string(env, "moescope"), 0, 1, nullptr,
+                                      nullptr, this, &Dispatch::call, &function_);
   if (status != napi_ok) fail(Code::internal, "addon", "no thread-safe function could be made");
   napi_unref_threadsafe_function(env, function_);
 }

@@ -1,5 +1,5 @@
-// The way from native threads to the main one: closures run there in order. Promises are settled by them; no function of
-// JavaScript is ever called.
+// The way from native threads to the main one: closures run there in order. Promises are settled by them; no
+// function of JavaScript is ever called.
 #pragma once
 
 #include <node_api.h>

@@ -8,7 +8,8 @@ namespace {
 
 std::string read_text(napi_env env, napi_value v, const std::string& where) {
   size_t n = 0;
-  if (napi_get_value_string_utf8(env, v, nullptr, 0, &n) != napi_ok) fail(Code::argument, where, "is not a string");
+  if (napi_get_value_string_utf8(env, v, nullptr, 0, &n) != napi_ok)
+    fail(Code::argument, where, "is not a string");
   std::string s(n + 1, '\0');
   napi_get_value_string_utf8(env, v, s.data(), n + 1, &n);
   s.resize(n);
@@ -17,7 +18,8 @@ std::string read_text(napi_env env, napi_value v, const std::string& where) {
 
 }  // namespace
 
-Fields::Fields(napi_env env, napi_value object, std::string where) : env_(env), object_(object), where_(std::move(where)) {
+Fields::Fields(napi_env env, napi_value object, std::string where)
+    : env_(env), object_(object), where_(std::move(where)) {
   napi_valuetype type = napi_undefined;
   if (!object || napi_typeof(env, object, &type) != napi_ok || type != napi_object)
     fail(Code::argument, where_, "is not an object");
@@ -25,7 +27,8 @@ Fields::Fields(napi_env env, napi_value object, std::string where) : env_(env), 
 
 napi_value Fields::get(const char* key) const {
   napi_value v = nullptr;
-  if (napi_get_named_property(env_, object_, key, &v) != napi_ok) fail(Code::argument, path(key), "cannot be read");
+  if (napi_get_named_property(env_, object_, key, &v) != napi_ok)
+    fail(Code::argument, path(key), "cannot be read");
   return v;
 }
 
@@ -37,7 +40,8 @@ bool Fields::has(const char* key) const {
 
 double Fields::number(const char* key) const {
   double x = 0;
-  if (napi_get_value_double(env_, get(key), &x) != napi_ok) fail(Code::argument, path(key), "is not a number");
+  if (napi_get_value_double(env_, get(key), &x) != napi_ok)
+    fail(Code::argument, path(key), "is not a number");
   return x;
 }
 
@@ -94,18 +98,25 @@ std::vector<T> Fields::typed(const char* key, napi_typedarray_type wanted, const
   const napi_value v = get(key);
   bool is = false;
   napi_is_typedarray(env_, v, &is);
-  if (!is || napi_get_typedarray_info(env_, v, &type, &n, &data, nullptr, nullptr) != napi_ok || type != wanted)
+  if (!is || napi_get_typedarray_info(env_, v, &type, &n, &data, nullptr, nullptr) != napi_ok ||
+      type != wanted)
     fail(Code::argument, path(key), std::string("is not a ") + type_name);
   const T* from = static_cast<const T*>(data);
   return n == 0 ? std::vector<T>() : std::vector<T>(from, from + n);
 }
 
-std::vector<int32_t> Fields::ints(const char* key) const { return typed<int32_t>(key, napi_int32_array, "Int32Array"); }
-std::vector<float> Fields::floats(const char* key) const { return typed<float>(key, napi_float32_array, "Float32Array"); }
+std::vector<int32_t> Fields::ints(const char* key) const {
+  return typed<int32_t>(key, napi_int32_array, "Int32Array");
+}
+std::vector<float> Fields::floats(const char* key) const {
+  return typed<float>(key, napi_float32_array, "Float32Array");
+}
 std::vector<double> Fields::doubles(const char* key) const {
   return typed<double>(key, napi_float64_array, "Float64Array");
 }
-std::vector<uint8_t> Fields::bytes(const char* key) const { return typed<uint8_t>(key, napi_uint8_array, "Uint8Array"); }
+std::vector<uint8_t> Fields::bytes(const char* key) const {
+  return typed<uint8_t>(key, napi_uint8_array, "Uint8Array");
+}
 std::optional<std::vector<int32_t>> Fields::optional_ints(const char* key) const {
   if (!has(key)) return std::nullopt;
   return ints(key);

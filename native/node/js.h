@@ -1,5 +1,6 @@
-// Values of JavaScript made with plain Node-API calls. Statuses are not checked here: a call fails only while the environment
-// goes down or an interrupt unwinds it, and then nobody reads the value. (node-addon-api would abort the process instead.)
+// Values of JavaScript made with plain Node-API calls. Statuses are not checked here: a call fails only while
+// the environment goes down or an interrupt unwinds it, and then nobody reads the value. (node-addon-api
+// would abort the process instead.)
 #pragma once
 
 #include <node_api.h>
@@ -35,7 +36,9 @@ inline napi_value object(napi_env env) {
 inline void set(napi_env env, napi_value object, const char* key, napi_value value) {
   napi_set_named_property(env, object, key, value);
 }
-inline void set(napi_env env, napi_value object, const char* key, double x) { set(env, object, key, number(env, x)); }
+inline void set(napi_env env, napi_value object, const char* key, double x) {
+  set(env, object, key, number(env, x));
+}
 inline void set(napi_env env, napi_value object, const char* key, const std::string& s) {
   set(env, object, key, string(env, s));
 }

@@ -40,8 +40,8 @@ void release_state(StateHandle& handle) {
   handle.state.reset();
 }
 
-napi_value start(napi_env env, ModelHandle& model, const std::shared_ptr<StateHandle>& handle, napi_value argument,
-                 bool generate) {
+napi_value start(napi_env env, ModelHandle& model, const std::shared_ptr<StateHandle>& handle,
+                 napi_value argument, bool generate) {
   model.get();
   if (!handle->state) fail(Code::released, "", "the state was released");
   RunSpec spec = read_run_spec(Fields(env, argument, ""), generate);
@@ -54,7 +54,8 @@ napi_value start(napi_env env, ModelHandle& model, const std::shared_ptr<StateHa
   return object;
 }
 
-napi_value state_object(napi_env env, const std::shared_ptr<ModelHandle>& model, std::shared_ptr<State> state) {
+napi_value state_object(napi_env env, const std::shared_ptr<ModelHandle>& model,
+                        std::shared_ptr<State> state) {
   const auto handle = std::make_shared<StateHandle>();
   handle->position.resize(state->position.size());
   handle->state = std::move(state);
@@ -100,7 +101,8 @@ napi_value model_object(napi_env env, const std::shared_ptr<ModelHandle>& model)
     const int64_t context = f.integer("context", 1, INT32_MAX);
     return state_object(e, model, std::make_shared<State>(model->model, sequences, context));
   });
-  js::method(env, out, "weight", [=](napi_env e, napi_value argument) { return weight(e, model->get(), argument); });
+  js::method(env, out, "weight",
+             [=](napi_env e, napi_value argument) { return weight(e, model->get(), argument); });
   js::method(env, out, "memory", [=](napi_env e, napi_value) {
     const auto parts = model->get().memory();
     return js::array(e, parts.size(), [&](size_t i) {
@@ -153,7 +155,8 @@ class LoadTask final : public Task {
 
 }  // namespace
 
-std::shared_ptr<Task> load_task(std::shared_ptr<Dispatch> dispatch, std::shared_ptr<Session> session, LoadSpec spec) {
+std::shared_ptr<Task> load_task(std::shared_ptr<Dispatch> dispatch, std::shared_ptr<Session> session,
+                                LoadSpec spec) {
   return std::make_shared<LoadTask>(std::move(dispatch), std::move(session), std::move(spec));
 }
 

@@ -11,8 +11,9 @@ napi_value captured(napi_env env, Captured& c, Arrays& arrays) {
   const napi_value out = js::object(env);
   js::set(env, out, "site", name(c.site));
   js::set(env, out, "layer", static_cast<double>(c.layer));
-  js::set(env, out, "shape",
-          js::array(env, c.shape.size(), [&](size_t i) { return js::number(env, static_cast<double>(c.shape[i])); }));
+  js::set(env, out, "shape", js::array(env, c.shape.size(), [&](size_t i) {
+            return js::number(env, static_cast<double>(c.shape[i]));
+          }));
   js::set(env, out, "data", arrays.take(env, napi_float32_array, std::move(c.data)));
   js::set(env, out, "rows", js::int32_array(env, c.rows));
   return out;
@@ -61,7 +62,9 @@ napi_value RunTask::object(napi_env env) {
 
 Task::Value RunTask::work(RunWatch& watch) {
   auto result = std::make_shared<RunResult>(moescope::run(*state_, spec_, watch));
-  return [result, generated = spec_.generation.has_value()](napi_env env) { return result_object(env, *result, generated); };
+  return [result, generated = spec_.generation.has_value()](napi_env env) {
+    return result_object(env, *result, generated);
+  };
 }
 
 void RunTask::ended() {

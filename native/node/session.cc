@@ -5,7 +5,8 @@
 namespace moescope {
 namespace {
 
-/** Sessions whose threads are not joined yet. One list a main thread suffices: the addon serves one environment a thread. */
+/** Sessions whose threads are not joined yet. One list a main thread suffices: the addon serves one
+ * environment a thread. */
 thread_local std::vector<std::shared_ptr<Session>> all;
 
 }  // namespace

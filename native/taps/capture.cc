@@ -14,11 +14,13 @@ std::string place(const CaptureSpec& s) {
 }
 
 /** A list of indices below `n` as one byte each. */
-std::vector<uint8_t> mask_of(const std::vector<int32_t>& list, int n, const std::string& where, const char* what) {
+std::vector<uint8_t> mask_of(const std::vector<int32_t>& list, int n, const std::string& where,
+                             const char* what) {
   std::vector<uint8_t> mask(static_cast<size_t>(n));
   for (const int32_t i : list) {
     if (i < 0 || i >= n)
-      fail(Code::argument, where, std::string(what) + " " + std::to_string(i) + " is not below " + std::to_string(n));
+      fail(Code::argument, where,
+           std::string(what) + " " + std::to_string(i) + " is not below " + std::to_string(n));
     mask[static_cast<size_t>(i)] = 1;
   }
   return mask;
@@ -26,19 +28,21 @@ std::vector<uint8_t> mask_of(const std::vector<int32_t>& list, int n, const std:
 
 }  // namespace
 
-CaptureSet::CaptureSet(const Config& c, const std::vector<CaptureSpec>& specs, int batch_rows, int decode_rows,
-                       int64_t keys, uint64_t also)
+CaptureSet::CaptureSet(const Config& c, const std::vector<CaptureSpec>& specs, int batch_rows,
+                       int decode_rows, int64_t keys, uint64_t also)
     : config_(c), batch_rows_(batch_rows), decode_rows_(decode_rows) {
   double bytes = static_cast<double>(also);
   for (const CaptureSpec& spec : specs) {
-    if (!exists(spec.site, c, spec.layer)) fail(Code::argument, place(spec), "there is no such site in this model");
+    if (!exists(spec.site, c, spec.layer))
+      fail(Code::argument, place(spec), "there is no such site in this model");
     Entry& e = entries_.emplace_back();
     e.spec = spec;
     e.plan = plan_for(spec);
     e.shape = shape_of(spec.site, c, spec.layer);
     e.groups = e.shape.groups;
     if (spec.heads) {
-      if (e.shape.kind != SiteShape::Kind::heads) fail(Code::argument, place(spec), "heads are chosen, but it has none");
+      if (e.shape.kind != SiteShape::Kind::heads)
+        fail(Code::argument, place(spec), "heads are chosen, but it has none");
       e.heads = mask_of(*spec.heads, e.shape.groups, place(spec), "head");
       e.groups = static_cast<int>(std::count(e.heads.begin(), e.heads.end(), 1));
     }
@@ -49,7 +53,8 @@ CaptureSet::CaptureSet(const Config& c, const std::vector<CaptureSpec>& specs, i
       e.kept.resize(static_cast<size_t>(e.plan->capacity));
     }
     const int64_t width = spec.site == Site::attn_pattern ? keys : e.shape.width;
-    bytes += 4.0 * static_cast<double>(e.groups) * static_cast<double>(width) * static_cast<double>(e.plan->capacity);
+    bytes += 4.0 * static_cast<double>(e.groups) * static_cast<double>(width) *
+             static_cast<double>(e.plan->capacity);
   }
   Budget::instance().check(bytes < 1e18 ? static_cast<uint64_t>(bytes) : UINT64_MAX);
   for (Entry& e : entries_) {
@@ -69,12 +74,14 @@ CaptureSet::RowPlan* CaptureSet::plan_for(const CaptureSpec& spec) {
     std::sort(filter->begin(), filter->end());
     filter->erase(std::unique(filter->begin(), filter->end()), filter->end());
     if (!filter->empty() && (filter->front() < 0 || filter->back() >= batch_rows_))
-      fail(Code::argument, place(spec), "a row is captured that the batch of " + std::to_string(batch_rows_) + " rows lacks");
+      fail(Code::argument, place(spec),
+           "a row is captured that the batch of " + std::to_string(batch_rows_) + " rows lacks");
   }
   for (RowPlan& p : plans_)
     if (p.decode == spec.decode && p.filter == filter) return &p;
   RowPlan& p = plans_.emplace_back();
-  p.capacity = (filter ? static_cast<int64_t>(filter->size()) : batch_rows_) + (spec.decode ? decode_rows_ : 0);
+  p.capacity =
+      (filter ? static_cast<int64_t>(filter->size()) : batch_rows_) + (spec.decode ? decode_rows_ : 0);
   p.filter = std::move(filter);
   p.decode = spec.decode;
   return &p;
@@ -95,8 +102,8 @@ void CaptureSet::prepare(const TileRows& rows) {
     p.to.assign(rows.size(), -1);
     for (size_t r = 0; r < rows.size(); ++r) {
       const bool wanted = rows[r].batch < 0 ? p.decode
-                          : !p.filter      ? true
-                                           : std::binary_search(p.filter->begin(), p.filter->end(), rows[r].batch);
+                          : !p.filter ? true
+                                      : std::binary_search(p.filter->begin(), p.filter->end(), rows[r].batch);
       if (!wanted) continue;
       p.to[r] = static_cast<int32_t>(p.rows.size());
       p.rows.push_back(rows[r].t);
@@ -131,7 +138,8 @@ std::vector<Captured> CaptureSet::finish() {
       out.push_back(finish_pattern(e));
       continue;
     }
-    std::vector<int32_t> rows(e.plan->rows.begin(), e.plan->rows.begin() + static_cast<std::ptrdiff_t>(e.plan->committed));
+    std::vector<int32_t> rows(e.plan->rows.begin(),
+                              e.plan->rows.begin() + static_cast<std::ptrdiff_t>(e.plan->committed));
     if (!e.kept.empty()) drop_unchosen(e, rows);
     std::vector<int64_t> shape{static_cast<int64_t>(rows.size())};
     if (e.shape.kind != SiteShape::Kind::flat) shape.push_back(e.groups);

@@ -33,9 +33,10 @@ struct Captured {
 
 class CaptureSet {
  public:
-  /** Sizes everything and checks it against the budget before anything is allocated: throws `argument` or `budget`. `keys`: what
-   * the last row may see, for patterns. `also`: bytes of the run's other results. */
-  CaptureSet(const Config&, const std::vector<CaptureSpec>&, int batch_rows, int decode_rows, int64_t keys, uint64_t also);
+  /** Sizes everything and checks it against the budget before anything is allocated: throws `argument` or
+   * `budget`. `keys`: what the last row may see, for patterns. `also`: bytes of the run's other results. */
+  CaptureSet(const Config&, const std::vector<CaptureSpec>&, int batch_rows, int decode_rows, int64_t keys,
+             uint64_t also);
 
   /** Hangs the taps into the points ([layers + 1][site_count]). */
   void attach(Point* points);
@@ -62,8 +63,8 @@ class CaptureSet {
     int groups = 1;  // kept
     Tap tap;
     std::vector<uint8_t> heads, experts, kept;
-    std::vector<int64_t> visible;     // pattern: keys of each row
-    std::vector<Counted> pattern;     // pattern: one block a row, [groups, keys]
+    std::vector<int64_t> visible;  // pattern: keys of each row
+    std::vector<Counted> pattern;  // pattern: one block a row, [groups, keys]
     std::vector<float*> pattern_at;
     Counted data;
   };

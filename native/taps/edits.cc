@@ -29,11 +29,21 @@ EditSet::EditSet(const Config& c, std::vector<Edit> edits) : config_(c), edits_(
     check(edits_[i], where);
     switch (edits_[i].op) {
       case Edit::Op::ban:
-      case Edit::Op::bias: biases_ = true; break;
-      case Edit::Op::force: routes_ = true; break;
-      case Edit::Op::replay: replays_ = true; break;
-      case Edit::Op::temperature: temperatures_ = true; break;
-      case Edit::Op::site: compile_site(i, where); break;
+      case Edit::Op::bias:
+        biases_ = true;
+        break;
+      case Edit::Op::force:
+        routes_ = true;
+        break;
+      case Edit::Op::replay:
+        replays_ = true;
+        break;
+      case Edit::Op::temperature:
+        temperatures_ = true;
+        break;
+      case Edit::Op::site:
+        compile_site(i, where);
+        break;
     }
   }
 }
@@ -45,19 +55,26 @@ void EditSet::check(const Edit& e, const std::string& where) const {
            "expert " + std::to_string(x) + " is not below " + std::to_string(config_.experts));
   };
   if (e.layers.size() != config_.layers.size())
-    fail(Code::argument, where, "layers has " + std::to_string(e.layers.size()) + " entries, the model " +
-                                    std::to_string(config_.layers.size()) + " layers");
+    fail(Code::argument, where,
+         "layers has " + std::to_string(e.layers.size()) + " entries, the model " +
+             std::to_string(config_.layers.size()) + " layers");
   switch (e.op) {
-    case Edit::Op::ban: std::for_each(e.experts.begin(), e.experts.end(), expert); break;
-    case Edit::Op::force: expert(e.force.forced); break;
+    case Edit::Op::ban:
+      std::for_each(e.experts.begin(), e.experts.end(), expert);
+      break;
+    case Edit::Op::force:
+      expert(e.force.forced);
+      break;
     case Edit::Op::bias:
       expert(e.expert);
       if (!std::isfinite(e.delta)) fail(Code::argument, where, "the bias is not a finite number");
       break;
     case Edit::Op::replay: {
-      const size_t wanted = static_cast<size_t>(e.recorded) * config_.layers.size() * static_cast<size_t>(config_.topk);
+      const size_t wanted =
+          static_cast<size_t>(e.recorded) * config_.layers.size() * static_cast<size_t>(config_.topk);
       if (e.choice.size() != wanted)
-        fail(Code::argument, where, "choice has " + std::to_string(e.choice.size()) + " entries, not " + std::to_string(wanted));
+        fail(Code::argument, where,
+             "choice has " + std::to_string(e.choice.size()) + " entries, not " + std::to_string(wanted));
       for (const int32_t x : e.choice)
         if (x != -1) expert(x);
       break;
@@ -66,7 +83,8 @@ void EditSet::check(const Edit& e, const std::string& where) const {
       if (e.law.kind == TemperatureLaw::Kind::floor && !(e.law.floor > 0 && std::isfinite(e.law.scale)))
         fail(Code::argument, where, "the floor must be above 0 and the scale finite");
       break;
-    case Edit::Op::site: break;
+    case Edit::Op::site:
+      break;
   }
 }
 
@@ -84,11 +102,13 @@ void EditSet::compile_site(size_t index, const std::string& where) {
   const size_t total = static_cast<size_t>(shape.total());
 
   if (e.heads) {
-    if (shape.kind != SiteShape::Kind::heads) fail(Code::argument, where, std::string(name(e.site)) + " has no heads");
+    if (shape.kind != SiteShape::Kind::heads)
+      fail(Code::argument, where, std::string(name(e.site)) + " has no heads");
     d.heads.resize(static_cast<size_t>(shape.groups));
     for (const int32_t h : *e.heads) {
       if (h < 0 || h >= shape.groups)
-        fail(Code::argument, where, "head " + std::to_string(h) + " is not below " + std::to_string(shape.groups));
+        fail(Code::argument, where,
+             "head " + std::to_string(h) + " is not below " + std::to_string(shape.groups));
       d.heads[static_cast<size_t>(h)] = 1;
     }
   }
@@ -99,13 +119,15 @@ void EditSet::compile_site(size_t index, const std::string& where) {
       for (int g = 1; g < shape.groups; ++g)
         d.values.insert(d.values.end(), d.values.begin(), d.values.begin() + shape.width);
     if (d.values.size() != total)
-      fail(Code::argument, where, "the vector has " + std::to_string(d.values.size()) + " values, " + name(e.site) + " " +
-                                      std::to_string(total));
+      fail(Code::argument, where,
+           "the vector has " + std::to_string(d.values.size()) + " values, " + name(e.site) + " " +
+               std::to_string(total));
   }
   if (e.kind == SiteEdit::Kind::patch) {
     if (d.values.size() != total * e.patch_rows.size())
-      fail(Code::argument, where, std::to_string(e.patch_rows.size()) + " rows of " + std::to_string(total) +
-                                      " values are patched, but " + std::to_string(d.values.size()) + " values given");
+      fail(Code::argument, where,
+           std::to_string(e.patch_rows.size()) + " rows of " + std::to_string(total) +
+               " values are patched, but " + std::to_string(d.values.size()) + " values given");
     for (size_t i = 0; i < e.patch_rows.size(); ++i) d.row_of[e.patch_rows[i]] = static_cast<int32_t>(i);
   }
   for (const int l : layers) {
@@ -181,15 +203,22 @@ void EditSet::add_variant(const std::vector<uint8_t>& met) {
     for (size_t l = 0; met[i] && l < layers; ++l) {
       if (!e.layers[l]) continue;
       switch (e.op) {
-        case Edit::Op::force: route_[at + l] = e.force; break;
-        case Edit::Op::temperature: temperature_[at + l] = e.law; break;
-        case Edit::Op::bias: bias_[(at + l) * experts + static_cast<size_t>(e.expert)] += e.delta; break;
+        case Edit::Op::force:
+          route_[at + l] = e.force;
+          break;
+        case Edit::Op::temperature:
+          temperature_[at + l] = e.law;
+          break;
+        case Edit::Op::bias:
+          bias_[(at + l) * experts + static_cast<size_t>(e.expert)] += e.delta;
+          break;
         case Edit::Op::ban:
           for (const int32_t x : e.experts)
             bias_[(at + l) * experts + static_cast<size_t>(x)] = -std::numeric_limits<float>::infinity();
           break;
         case Edit::Op::replay:
-        case Edit::Op::site: break;
+        case Edit::Op::site:
+          break;
       }
     }
   }
@@ -217,10 +246,8 @@ void EditSet::fill_replay(const TileRows& rows) {
       for (size_t l = 0; l < layers; ++l) {
         if (!e.layers[l]) continue;
         int32_t* out = &replay_[(r * layers + l) * slots];
-        if (e.op == Edit::Op::force)
-          std::fill_n(out, slots, -1);
-        else
-          std::copy_n(&e.choice[(static_cast<size_t>(rows[r].t) * layers + l) * slots], slots, out);
+        if (e.op == Edit::Op::force) std::fill_n(out, slots, -1);
+        else std::copy_n(&e.choice[(static_cast<size_t>(rows[r].t) * layers + l) * slots], slots, out);
       }
     }
   }

@@ -1,5 +1,6 @@
-// Edits as data, compiled to the tables that the verbs read. Each row carries the number of its variant: the set of edits whose
-// filter it meets. Variants are found as rows come; few rows differ, so the tables stay small.
+// Edits as data, compiled to the tables that the verbs read. Each row carries the number of its variant: the
+// set of edits whose filter it meets. Variants are found as rows come; few rows differ, so the tables stay
+// small.
 #pragma once
 
 #include <cstdint>

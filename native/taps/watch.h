@@ -1,5 +1,5 @@
-// The edits and taps of one site, applied to the rows that pass it: first what changes them, then what keeps them, so that a
-// captured value shows the edit.
+// The edits and taps of one site, applied to the rows that pass it: first what changes them, then what keeps
+// them, so that a captured value shows the edit.
 #pragma once
 
 #include <cstring>
@@ -62,8 +62,12 @@ class Watch {
       float* x = values + g * shape_.width;
       const float* y = from ? from + g * shape_.width : nullptr;
       switch (e.kind) {
-        case SiteEdit::Kind::zero: std::memset(x, 0, sizeof(float) * static_cast<size_t>(shape_.width)); break;
-        case SiteEdit::Kind::patch: std::memcpy(x, y, sizeof(float) * static_cast<size_t>(shape_.width)); break;
+        case SiteEdit::Kind::zero:
+          std::memset(x, 0, sizeof(float) * static_cast<size_t>(shape_.width));
+          break;
+        case SiteEdit::Kind::patch:
+          std::memcpy(x, y, sizeof(float) * static_cast<size_t>(shape_.width));
+          break;
         case SiteEdit::Kind::scale:
           for (int i = 0; i < shape_.width; ++i) x[i] *= e.amount;
           break;

@@ -1,5 +1,6 @@
-// The exact path: the spec as straight-line code, f32, row by row. It is the oracle of every other backend, so it shares no
-// arithmetic with them; a row's values are bit-equal for any tiling, batch and order of calls.
+// The exact path: the spec as straight-line code, f32, row by row. It is the oracle of every other backend,
+// so it shares no arithmetic with them; a row's values are bit-equal for any tiling, batch and order of
+// calls.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -7,11 +8,11 @@
 
 #include "backend/backend.h"
 #include "backend/cpu/exact_ops.h"
-#include "backend/cpu/logits.h"
 #include "backend/cpu/plain_store.h"
 #include "backend/cpu/route.h"
 #include "backend/cpu/temperature.h"
 #include "base/error.h"
+#include "model/logits.h"
 #include "taps/watch.h"
 
 namespace moescope {
@@ -44,7 +45,9 @@ class Exact final : public Backend {
   void reserve(int rows) override {
     if (rows <= rows_) return;
     rows_ = rows;
-    const auto floats = [&](std::vector<float>& v, int64_t width) { v.resize(static_cast<size_t>(rows * width)); };
+    const auto floats = [&](std::vector<float>& v, int64_t width) {
+      v.resize(static_cast<size_t>(rows * width));
+    };
     floats(a.x, c.d);
     floats(a.n, c.d);
     floats(a.out, c.d);
@@ -58,28 +61,26 @@ class Exact final : public Backend {
     a.choice.resize(static_cast<size_t>(rows) * static_cast<size_t>(c.topk));
     floats(a.act, std::max(int64_t{c.topk} * c.ff, int64_t{c.ff_dense}));
     floats(a.shared_act, c.ff);
-    const size_t wide = static_cast<size_t>(std::max(int64_t{c.topk} * std::max(c.ff, c.d), int64_t{c.ff_dense}));
+    const size_t wide =
+        static_cast<size_t>(std::max(int64_t{c.topk} * std::max(c.ff, c.d), int64_t{c.ff_dense}));
     a.gate.resize(wide);
     a.up.resize(wide);
     a.in.resize(wide);
+    size_t floats_held = a.choice.size();
+    for (const auto* v : {&a.x, &a.n, &a.q, &a.k, &a.v, &a.z, &a.out, &a.logit, &a.act, &a.shared_act,
+                          &a.temperature, &a.score, &a.gate, &a.up, &a.in})
+      floats_held += v->size();
+    scratch_bytes_ = floats_held * sizeof(float);
   }
-  size_t scratch_bytes() const override {
-    size_t floats = 0;
-    for (const auto* v : {&a.x, &a.n, &a.q, &a.k, &a.v, &a.z, &a.out, &a.logit, &a.act, &a.shared_act, &a.temperature,
-                          &a.score, &a.gate, &a.up, &a.in, &a.probability})
-      floats += v->capacity();
-    return floats * sizeof(float) + a.choice.capacity() * sizeof(int32_t);
-  }
+  size_t scratch_bytes() const override { return scratch_bytes_; }
   int tile_rows() const override { return 64; }
 
   void embed(const Step& s) override {
     const Watch watch(s, c, Site::embed, -1);
     for (int r = 0; r < s.rows; ++r) {
       float* x = row(a.x, r, c.d);
-      if (s.embeds && s.embeds[r])
-        std::memcpy(x, s.embeds[r], sizeof(float) * static_cast<size_t>(c.d));
-      else
-        unpack(w.embed, x, s.ids[r], s.ids[r] + 1);
+      if (s.embeds && s.embeds[r]) std::memcpy(x, s.embeds[r], sizeof(float) * static_cast<size_t>(c.d));
+      else unpack(w.embed, x, s.ids[r], s.ids[r] + 1);
       if (watch) watch.row(r, x);
     }
   }
@@ -109,8 +110,10 @@ class Exact final : public Backend {
       float factor = 1;
       if (rope) {
         rope_angles(c, s.positions[r], c.chunks(l), cos.data(), sin.data());
-        for (int h = 0; h < c.heads; ++h) exact::rotate(q + h * c.head_dim, cos.data(), sin.data(), c.head_dim);
-        for (int h = 0; h < c.kv_heads; ++h) exact::rotate(k + h * c.head_dim, cos.data(), sin.data(), c.head_dim);
+        for (int h = 0; h < c.heads; ++h)
+          exact::rotate(q + h * c.head_dim, cos.data(), sin.data(), c.head_dim);
+        for (int h = 0; h < c.kv_heads; ++h)
+          exact::rotate(k + h * c.head_dim, cos.data(), sin.data(), c.head_dim);
         if (c.qk_norm) {
           for (int h = 0; h < c.heads; ++h) unit(q + h * c.head_dim);
           for (int h = 0; h < c.kv_heads; ++h) unit(k + h * c.head_dim);
@@ -127,7 +130,8 @@ class Exact final : public Backend {
   }
 
   void attend(const Step& s, int l) override {
-    const Watch summary(s, c, Site::attn_summary, l), pattern(s, c, Site::attn_pattern, l), z_(s, c, Site::attn_z, l);
+    const Watch summary(s, c, Site::attn_summary, l), pattern(s, c, Site::attn_pattern, l),
+        z_(s, c, Site::attn_z, l);
     const int dh = c.head_dim, group = c.heads / c.kv_heads;
     const float scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(dh)));
     for (int g = 0; g < s.segment_count; ++g) {
@@ -153,7 +157,8 @@ class Exact final : public Backend {
           const float* q = row(a.q, r, c.q_width()) + h * dh;
           const float* k = kv.k + (h / group) * kv.slots * dh;
           const float* v = kv.v + (h / group) * kv.slots * dh;
-          for (int64_t t = 0; t < keys; ++t) p[static_cast<size_t>(t)] = exact::dot(k + t * dh, q, dh) * scale;
+          for (int64_t t = 0; t < keys; ++t)
+            p[static_cast<size_t>(t)] = exact::dot(k + t * dh, q, dh) * scale;
           if (summary) std::copy_n(p.data(), keys, p.data() + keys);
           exact::softmax(p.data(), keys);
           std::fill_n(z + h * dh, dh, 0.0f);
@@ -188,10 +193,8 @@ class Exact final : public Backend {
       poll(s);
       float* n = row(a.n, r, c.d);
       exact::rmsnorm(n, row(a.x, r, c.d), vector(layer.norm_ffn), c.eps, c.d);
-      if (c.layers[at(l)].moe)
-        moe_up(s, l, r, n);
-      else
-        dense_up(s, l, r, n);
+      if (c.layers[at(l)].moe) moe_up(s, l, r, n);
+      else dense_up(s, l, r, n);
     }
   }
 
@@ -207,7 +210,8 @@ class Exact final : public Backend {
       if (moe) {
         const int32_t* choice = a.choice.data() + r * c.topk;
         for (int k = 0; k < c.topk; ++k)
-          multiply(layer.experts[at(choice[k])].down, row(a.act, r, c.topk * c.ff) + k * c.ff, &each[at(k * c.d)]);
+          multiply(layer.experts[at(choice[k])].down, row(a.act, r, c.topk * c.ff) + k * c.ff,
+                   &each[at(k * c.d)]);
         if (expert) expert.row(r, each.data(), choice);
         for (int i = 0; i < c.d; ++i) {
           sum[at(i)] = each[at(i)];
@@ -248,10 +252,6 @@ class Exact final : public Backend {
     }
   }
 
-  void target_stats(const float* logits, int32_t target, float* logprob, int32_t* rank) override {
-    *logprob = logits[target] - logit_row(logits, c.vocab).lse;
-    *rank = rank_of(logits, c.vocab, target);
-  }
   int32_t sample(const float* logits, const Sampling& s, uint64_t n) override {
     return sample_row(logits, c.vocab, s, n);
   }
@@ -290,9 +290,10 @@ class Exact final : public Backend {
 
   void moe_up(const Step& s, int l, int r, float* n) {
     const LayerWeights& layer = w.layers[at(l)];
-    const Watch in(s, c, Site::router_in, l), logits(s, c, Site::router_logits, l), scores(s, c, Site::router_score, l),
-        choices(s, c, Site::router_choice, l), expert_in(s, c, Site::expert_in, l), gates(s, c, Site::expert_gate, l),
-        ups(s, c, Site::expert_up, l), acts(s, c, Site::expert_act, l), shared(s, c, Site::shared_act, l);
+    const Watch in(s, c, Site::router_in, l), logits(s, c, Site::router_logits, l),
+        scores(s, c, Site::router_score, l), choices(s, c, Site::router_choice, l),
+        expert_in(s, c, Site::expert_in, l), gates(s, c, Site::expert_gate, l), ups(s, c, Site::expert_up, l),
+        acts(s, c, Site::expert_act, l), shared(s, c, Site::shared_act, l);
     if (in) in.row(r, n);
     float* logit = row(a.logit, r, c.experts);
     float* score = row(a.score, r, c.topk);
@@ -338,7 +339,8 @@ class Exact final : public Backend {
   }
 
   /** The seven numbers of attn.summary, from the weights p and the scores before softmax. */
-  static void summarise(float* out, const float* p, float* scores, int64_t n, int64_t base, float temperature) {
+  static void summarise(float* out, const float* p, float* scores, int64_t n, int64_t base,
+                        float temperature) {
     double entropy = 0, off = 0, local = 0, distance = 0;
     int64_t top = 0;
     for (int64_t t = 0; t < n; ++t) {
@@ -373,10 +375,13 @@ class Exact final : public Backend {
   const Weights& w;
   Activations a;
   int rows_ = 0;
+  std::atomic<size_t> scratch_bytes_{0};  // asked for from other threads
 };
 
 }  // namespace
 
-std::unique_ptr<Backend> exact_cpu(const Config& c, const Weights& w) { return std::make_unique<Exact>(c, w); }
+std::unique_ptr<Backend> exact_cpu(const Config& c, const Weights& w) {
+  return std::make_unique<Exact>(c, w);
+}
 
 }  // namespace moescope

@@ -1,4 +1,5 @@
-// The arithmetic of the exact path: plain loops in f32, one row at a time, so that a row's values depend on nothing beside it.
+// The arithmetic of the exact path: plain loops in f32, one row at a time, so that a row's values depend on
+// nothing beside it.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +14,8 @@ namespace moescope::exact {
 inline float element(const float* x, int64_t i) { return x[i]; }
 inline float element(const uint16_t* x, int64_t i) { return from_bf16(x[i]); }
 
-/** Sum of products in sixteen running sums: the order is fixed, and compilers may use what vectors they have. */
+/** Sum of products in sixteen running sums: the order is fixed, and compilers may use what vectors they have.
+ */
 template <class T>
 float dot(const T* w, const float* x, int64_t n) {
   float sum[16] = {};

@@ -48,7 +48,8 @@ int64_t copy(int64_t cols, const Source& s, int64_t begin, int64_t end, Write wr
 int64_t store_rows(const Matrix& m, void* dst, const Source& s, int64_t begin, int64_t end) {
   if (m.format == Format::f32)
     return copy(m.cols, s, begin, end, [out = static_cast<float*>(dst)](int64_t i, float x) { out[i] = x; });
-  return copy(m.cols, s, begin, end, [out = static_cast<uint16_t*>(dst)](int64_t i, float x) { out[i] = to_bf16(x); });
+  return copy(m.cols, s, begin, end,
+              [out = static_cast<uint16_t*>(dst)](int64_t i, float x) { out[i] = to_bf16(x); });
 }
 
 int64_t count_nonfinite(const Source& s, int64_t cols, int64_t begin, int64_t end) {

@@ -7,7 +7,8 @@
 
 namespace moescope {
 
-/** Rows [begin, end) of a source into a plain matrix at `dst`; returns the number of elements that are not finite. */
+/** Rows [begin, end) of a source into a plain matrix at `dst`; returns the number of elements that are not
+ * finite. */
 int64_t store_rows(const Matrix&, void* dst, const Source&, int64_t begin, int64_t end);
 /** How many elements of these rows are not finite. */
 int64_t count_nonfinite(const Source&, int64_t cols, int64_t begin, int64_t end);

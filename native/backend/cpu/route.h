@@ -12,8 +12,10 @@ namespace moescope {
 /** 1 / (1 + e^-x) in fp32. */
 inline float sigmoid(float x) { return 1.0f / (1.0f + std::exp(-x)); }
 
-/** The largest of logits + bias that is not taken yet; equal ones go to the lowest index. NaN loses against everything. */
-inline int32_t best_expert(const float* logits, const float* bias, int experts, const int32_t* taken, int count) {
+/** The largest of logits + bias that is not taken yet; equal ones go to the lowest index. NaN loses against
+ * everything. */
+inline int32_t best_expert(const float* logits, const float* bias, int experts, const int32_t* taken,
+                           int count) {
   int32_t best = -1;
   float best_value = 0;
   for (int32_t e = 0; e < experts; ++e) {
@@ -29,7 +31,8 @@ inline int32_t best_expert(const float* logits, const float* bias, int experts, 
   return best;
 }
 
-/** Fills choice and score, [topk] each, from the raw logits of row `r`. Biases and bans change the choice, never the score. */
+/** Fills choice and score, [topk] each, from the raw logits of row `r`. Biases and bans change the choice,
+ * never the score. */
 inline void route_row(const Step& s, const Config& c, int layer, int r, const float* logits, int32_t* choice,
                       float* score) {
   const EditTables& e = s.edits;
@@ -59,9 +62,15 @@ inline void route_row(const Step& s, const Config& c, int layer, int r, const fl
     }
   choice[0] = law.forced;
   switch (law.score) {
-    case RouteLaw::Score::own: score[0] = sigmoid(logits[law.forced]); break;
-    case RouteLaw::Score::original: score[0] = original; break;
-    case RouteLaw::Score::constant: score[0] = law.value; break;
+    case RouteLaw::Score::own:
+      score[0] = sigmoid(logits[law.forced]);
+      break;
+    case RouteLaw::Score::original:
+      score[0] = original;
+      break;
+    case RouteLaw::Score::constant:
+      score[0] = law.value;
+      break;
   }
 }
 

@@ -1,4 +1,4 @@
-#include "backend/cpu/logits.h"
+#include "model/logits.h"
 
 #include <algorithm>
 #include <cmath>
@@ -33,7 +33,9 @@ int32_t sample_row(const float* logits, int64_t vocab, const Sampling& s, uint64
   if (s.temperature <= 0) return static_cast<int32_t>(std::max_element(logits, logits + vocab) - logits);
   std::vector<int32_t> ids(static_cast<size_t>(vocab));
   std::iota(ids.begin(), ids.end(), 0);
-  const auto likelier = [&](int32_t a, int32_t b) { return logits[a] > logits[b] || (logits[a] == logits[b] && a < b); };
+  const auto likelier = [&](int32_t a, int32_t b) {
+    return logits[a] > logits[b] || (logits[a] == logits[b] && a < b);
+  };
   const size_t keep = s.top_k > 0 ? std::min(static_cast<size_t>(s.top_k), ids.size()) : ids.size();
   if (keep < ids.size()) {
     std::nth_element(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(keep), ids.end(), likelier);
