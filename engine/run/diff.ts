@@ -1,5 +1,6 @@
 import { num, percent } from "../display/format.ts";
 import { shows } from "../display/show.ts";
+import { type DiffPlots, diffPlots } from "../plots/diff-plots.ts";
 import { type Alignment, align, type Flip, flipsTable } from "../tables/diff.ts";
 import type { Table } from "../tables/table.ts";
 import type { Captured } from "./captured.ts";
@@ -37,6 +38,11 @@ export class Diff {
   /** Decisions that changed. */
   get flips(): Table<Flip> {
     return (this.#flips ??= flipsTable(this.#a, this.#b, this.#rows));
+  }
+
+  /** Pictures of what changed. */
+  get plot(): DiffPlots {
+    return diffPlots(this.#a, this.#b, this.#rows);
   }
 
   /** @internal For the plots. */

@@ -1,6 +1,8 @@
 import { shows } from "../display/show.ts";
 import type { Edit } from "../edits/edit.ts";
 import { ArgumentError, CaptureError, didYouMean, ReleasedError } from "../errors.ts";
+import { type RunMetrics, runMetrics } from "../metrics/run-metrics.ts";
+import { type RunPlots, runPlots } from "../plots/run-plots.ts";
 import { toSite } from "../sites/parse.ts";
 import type { Site } from "../sites/site.ts";
 import { type Attention, attentionTable } from "../tables/attention.ts";
@@ -110,6 +112,16 @@ export class Run implements Disposable {
   /** What the model expects after the last token, likeliest first. Of a batch: `r.seq(i).next`. */
   get next(): Table<Next> {
     return this.#table("next", (c) => nextTable({ ...c, last: this.#prediction(0, c.last) }));
+  }
+
+  /** Pictures; each shows itself when it ends a cell. */
+  get plot(): RunPlots {
+    return runPlots(this.captured);
+  }
+
+  /** Numbers with interval, baseline, formula and source. */
+  get metrics(): RunMetrics {
+    return runMetrics(this.captured);
   }
 
   /** The whole text, prompt and what was generated, with control tokens but without the first BOS. */

@@ -61,7 +61,7 @@ export function countLoad(run: Captured, by?: keyof Tokens): LoadCounts {
   return { groups, layers: b.layers, experts: E, k, count, scoreSum, tokens, outNormSum: () => out().norm, outMax: () => out().max };
 }
 
-function groupsBy(run: Captured, by: keyof Tokens): { groups: string[]; groupOf: Int32Array } {
+export function groupsBy(run: Captured, by: keyof Tokens): { groups: string[]; groupOf: Int32Array } {
   const column = tokensTable(run).column(by) as ArrayLike<unknown>;
   const groups: string[] = [];
   const known = new Map<unknown, number>();
