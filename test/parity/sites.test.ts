@@ -19,6 +19,31 @@ for (const math of ["exact", "fast"] as const) {
 
       if (f.tensors.has("full/embed")) {
         test("every value of every site", async () => assertClose(await compareFull(m, f)));
+
+        test("log-probability, rank and entropy of every token follow from the reference's logits", async () => {
+          const want = f.get("full/logits");
+          const [rows, vocab] = want.shape;
+          const ids = f.ids("ids").slice(0, rows);
+          const { tokens } = await m.run({ ids });
+          const logprob: number[] = [];
+          const entropy: number[] = [];
+          const place: number[] = [];
+          for (let t = 0; t < rows; t++) {
+            const x = Array.from(want.data.subarray(t * vocab, (t + 1) * vocab));
+            const top = Math.max(...x);
+            const lse = top + Math.log(x.reduce((a, v) => a + Math.exp(v - top), 0));
+            entropy.push(x.reduce((a, v) => a - Math.exp(v - lse) * (v - lse), 0));
+            if (t + 1 === rows) break;
+            logprob.push(x[ids[t + 1]] - lse);
+            place.push(x.filter((v) => v > x[ids[t + 1]]).length);
+          }
+          const column = (name: "logprob" | "rank" | "pred_entropy") => Array.from(tokens.column(name));
+          assertClose([
+            difference("logprob", column("logprob").slice(1), logprob, [rows - 1]),
+            difference("rank", column("rank").slice(1), place, [rows - 1]),
+            difference("pred_entropy", column("pred_entropy"), entropy, [rows]),
+          ]);
+        });
       }
 
       test("every row of every site over 150 tokens", async () => assertClose(await compareProjected(m, f)));
