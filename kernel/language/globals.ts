@@ -1,5 +1,20 @@
 /** Types of what the kernel itself puts into every cell's reach. */
 export const GLOBALS = `
-/** Shows a value now; with an id it can be updated later. */
-declare function display(value: unknown, options?: { id?: string }): void;
+interface DisplayHandle {
+  readonly id: string;
+  /** Replaces what was shown, wherever it is on the page. */
+  update(value: unknown): void;
+}
+interface DisplayFunction {
+  /** Shows a value now, in the running cell. \`raw\`: the value is a MIME bundle already. */
+  (value: unknown, options?: { id?: string; raw?: boolean }): DisplayHandle;
+  update(id: string, value: unknown): void;
+  /** Empties the cell's output; with \`wait\`, when the next output comes. */
+  clear(options?: { wait?: boolean }): void;
+}
+declare var display: DisplayFunction;
+/** Asks the user and waits for the answer; null when there is none. */
+declare function prompt(message?: unknown, options?: { password?: boolean }): string | null;
+/** The value of the last cell that ended with one. */
+declare var _: any;
 `;

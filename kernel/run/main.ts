@@ -6,7 +6,7 @@ import type { CellId, Output, StreamName } from "../bridge/messages.ts";
 import { connectSession } from "../bridge/session-client.ts";
 import type { FrontendData } from "../bridge/shared.ts";
 import { Cells } from "../frontends/cells.ts";
-import { CTRL_C, Keyboard } from "../frontends/terminal/keyboard.ts";
+import { isCtrlC, Keyboard } from "../frontends/terminal/keyboard.ts";
 import { type NotebookCell, notebookText, writeWhole } from "./notebook.ts";
 import { OutputCollector } from "./outputs.ts";
 import { Progress } from "./progress.ts";
@@ -98,8 +98,8 @@ async function giveUp(why: string, exitCode: number): Promise<void> {
 
 let pressed = 0;
 const keyboard = isatty(2)
-  ? Keyboard.open((keys) => {
-      if (!keys.includes(CTRL_C)) return;
+  ? Keyboard.open((key) => {
+      if (!isCtrlC(key)) return;
       if (++pressed > 1) return void giveUp("stopped", INTERRUPTED);
       note("interrupting; Ctrl-C again to quit");
       client.interrupt();

@@ -3,54 +3,71 @@
  */
 import { spawnSync } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
+import { emitKeypressEvents } from "node:readline";
 import { isatty, ReadStream } from "node:tty";
+import type { Key } from "./editor.ts";
 
 export class Keyboard {
   readonly #input: ReadStream;
+  /** The descriptor we opened ourselves, when stdin is not the terminal. */
   readonly #own: number | null;
 
-  private constructor(input: ReadStream, own: number | null, key: (text: string) => void) {
+  private constructor(input: ReadStream, own: number | null, press: (key: Key) => void) {
     this.#input = input;
     this.#own = own;
     input.setRawMode(true);
-    input.setEncoding("utf8");
-    input.on("data", (text) => key(String(text)));
-    // The terminal went away; whoever waits for a key will be told by the end of the session.
+    emitKeypressEvents(input);
+    input.on(
+      "keypress",
+      (text: string | undefined, key: { name?: string; ctrl?: boolean; meta?: boolean; shift?: boolean }) => {
+        press({
+          name: key.name ?? text ?? "",
+          text: text ?? "",
+          ctrl: key.ctrl === true,
+          alt: key.meta === true,
+          shift: key.shift === true,
+        });
+      },
+    );
     input.on("error", () => {});
   }
 
   /** Null when there is no terminal to read from, or another program has it. */
-  static open(key: (text: string) => void): Keyboard | null {
+  static open(press: (key: Key) => void): Keyboard | null {
     if (!inForeground()) return null;
     try {
       const own = isatty(0) ? null : openSync("/dev/tty", "r");
-      return new Keyboard(new ReadStream(own ?? 0), own, key);
+      return new Keyboard(new ReadStream(own ?? 0), own, press);
     } catch {
       return null;
     }
   }
 
+  /** The terminal went away. */
   onEnd(ended: () => void): void {
     this.#input.on("end", ended);
     this.#input.on("close", ended);
   }
 
-  setRaw(raw: boolean): void {
-    this.#input.setRawMode(raw);
+  /** Stops this process as Ctrl-Z does elsewhere; returns when it is continued. */
+  suspend(): void {
+    this.#input.setRawMode(false);
+    process.kill(process.pid, "SIGTSTP");
+    this.#input.setRawMode(true);
   }
 
   /** Gives the terminal back as it was. */
   close(): void {
-    this.#input.removeAllListeners();
-    this.#input.on("error", () => {});
+    this.#input.removeAllListeners("end");
+    this.#input.removeAllListeners("close");
+    this.#input.removeAllListeners("keypress");
     this.#input.setRawMode(false);
     this.#input.pause();
-    if (this.#own !== null) {
-      this.#input.destroy();
-      try {
-        closeSync(this.#own);
-      } catch {}
-    }
+    if (this.#own === null) return;
+    this.#input.destroy();
+    try {
+      closeSync(this.#own);
+    } catch {}
   }
 }
 
@@ -70,6 +87,4 @@ function inForeground(): boolean {
   }
 }
 
-export const CTRL_C = "\x03";
-export const CTRL_D = "\x04";
-export const CTRL_Z = "\x1a";
+export const isCtrlC = (key: Key): boolean => key.ctrl && key.name === "c";
