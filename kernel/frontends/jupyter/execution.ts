@@ -11,7 +11,8 @@ type Request = Partial<Content<KernelMessage.IExecuteRequestMsg>>;
 
 interface Waiting {
   message: Message<any>;
-  run: (aborted: boolean) => Promise<boolean>;
+  run: (aborted: boolean) => Promise<void>;
+  aborted: boolean;
 }
 
 export class Execution {
@@ -48,12 +49,11 @@ export class Execution {
   inOrder(message: Message<any>, run: () => void): void {
     this.#enqueue(message, async () => {
       run();
-      return true;
     });
   }
 
   #enqueue(message: Message<any>, run: Waiting["run"]): void {
-    this.#queue.push({ message, run });
+    this.#queue.push({ message, run, aborted: false });
     if (!this.#running) void this.#drain();
   }
 
@@ -61,31 +61,24 @@ export class Execution {
     this.#running = true;
     for (let next = this.#queue.shift(); next; next = this.#queue.shift()) {
       await this.#iopub.status("busy", next.message.header);
-      const ok = await next.run(false);
+      await next.run(next.aborted);
       await this.#iopub.status("idle", next.message.header);
-      if (!ok) await this.#abortWaiting();
     }
     this.#running = false;
   }
 
-  /** Exactly what has arrived by now; a request sent after the error was seen runs. */
+  /** Exactly what has arrived by now: called before the error is replied, so that a request sent after the reply was seen runs. */
   async #abortWaiting(): Promise<void> {
     // Requests that lie in the socket already are read within a turn of the event loop.
     for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
-    for (const waiting of this.#queue.splice(0)) {
-      await this.#iopub.status("busy", waiting.message.header);
-      await waiting.run(true);
-      await this.#iopub.status("idle", waiting.message.header);
-    }
+    for (const waiting of this.#queue) waiting.aborted = true;
   }
 
-  async #abort(message: Message<any>, channel: RouterChannel): Promise<boolean> {
+  async #abort(message: Message<any>, channel: RouterChannel): Promise<void> {
     await channel.reply(message, "execute_reply", { status: "aborted", execution_count: this.#count });
-    return true;
   }
 
-  /** False when what waits is to be aborted. */
-  async #run(message: Message<any>, channel: RouterChannel): Promise<boolean> {
+  async #run(message: Message<any>, channel: RouterChannel): Promise<void> {
     const request = message.content as Request;
     const code = typeof request.code === "string" ? request.code : "";
     const silent = request.silent === true;
@@ -109,8 +102,8 @@ export class Execution {
     );
     if (store && code.trim()) (await this.#history()).add(count, code, this.results.get(count) ?? null);
     this.results.delete(count);
+    if (outcome.status === "error" && request.stop_on_error !== false) await this.#abortWaiting();
     await channel.reply(message, "execute_reply", replyContent(outcome, count), { metadata: { status: outcome.status } });
-    return outcome.status === "ok" || request.stop_on_error === false;
   }
 }
 

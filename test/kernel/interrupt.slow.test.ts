@@ -1,0 +1,111 @@
+/** Interrupts at random moments into eight kinds of cells: every one ends the cell or finds it done, and no value is ever lost. */
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { TestKernel } from "./support/test-kernel.ts";
+
+/** More with MOESCOPE_STRESS. */
+const ROUNDS = Number(process.env.MOESCOPE_STRESS ?? 200);
+
+/** Each counts in `rounds` first; `end` says whether it ends by itself. */
+const KINDS: { code: string; ends: boolean }[] = [
+  { ends: true, code: "let q0 = 0; for (let i = 0; i < 2e6; i++) q0 += i; q0" },
+  { ends: true, code: "await null; let q1 = 0; for (let i = 0; i < 2e6; i++) q1 += i; q1" },
+  { ends: true, code: "await new Promise((r) => setTimeout(r, 3)); let q2 = 0; for (let i = 0; i < 2e6; i++) q2 += i; q2" },
+  { ends: true, code: "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 4)" },
+  { ends: false, code: "while (true) { try { while (true); } finally { rounds += 0 } }" },
+  { ends: false, code: "await 1; while (true);" },
+  { ends: false, code: "await new Promise((r) => setTimeout(r, 1)); while (true);" },
+  { ends: false, code: "import { setTimeout as later } from 'node:timers'; later(() => { while (true); }, 1); await new Promise(() => {});" },
+];
+
+let kernel: TestKernel;
+before(async () => {
+  kernel = await TestKernel.start();
+});
+after(() => kernel.shutdown());
+
+test(`${ROUNDS} interrupts at random moments`, { timeout: 120_000 + ROUNDS * 600 }, async () => {
+  await kernel.execute("%types off");
+  await kernel.execute("let rounds = 0; const seen = new Set<number>();");
+  const counts: Record<string, number> = {};
+  for (let i = 0; i < ROUNDS; i++) {
+    const kind = KINDS[i % KINDS.length];
+    const cell = kernel.execute(`rounds++; seen.add(${i}); ${kind.code}`);
+    const delay = 2 + Math.random() * 14;
+    // As a user does: again, when nothing happens. A first click may come before the cell has begun.
+    let done = false;
+    void cell.then(() => {
+      done = true;
+    });
+    await new Promise((resolve) => setTimeout(resolve, delay));
+    if (!done) await kernel.interrupt();
+    for (let wait = 0; !done; wait++) {
+      assert.ok(wait < 100, `round ${i}, kind ${i % KINDS.length}: not ended 10 s after the interrupt\n${kernel.stderrText}`);
+      await Promise.race([cell, new Promise((resolve) => setTimeout(resolve, 100))]);
+      if (!done && wait % 3 === 2) await kernel.interrupt();
+    }
+    const { reply } = await cell;
+    const outcome = reply.content.status === "ok" ? "ok" : reply.content.ename;
+    assert.ok(outcome === "KernelInterrupt" || (kind.ends && outcome === "ok"), `round ${i}: ${outcome} ${reply.content.evalue}`);
+    counts[outcome] = (counts[outcome] ?? 0) + 1;
+  }
+  assert.equal((await kernel.execute("[rounds, seen.size]")).result, `[ ${ROUNDS}, ${ROUNDS} ]`);
+  assert.ok(counts["KernelInterrupt"] >= ROUNDS / 2, JSON.stringify(counts));
+});
+
+test("a loop stops within 100 ms, its values are kept, and the heart beats meanwhile", async () => {
+  const cell = kernel.execute("let n = 0; const big = new Float64Array(1e6).fill(3); while (true) n++");
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  assert.ok((await kernel.beat()) < 200, "the heartbeat waited for the cell");
+  const asked = performance.now();
+  await kernel.interrupt();
+  const { error } = await cell;
+  assert.equal(error?.ename, "KernelInterrupt");
+  const ms = performance.now() - asked;
+  assert.ok(ms < 500, `${ms} ms`);
+  assert.equal((await kernel.execute("n > 1e5 && big[999_999]")).result, "3");
+});
+
+test("an interrupt fires the cell's signal, so that native work stops", async () => {
+  const cell = kernel.execute(`
+    let fired = false;
+    const host = globalThis[Symbol.for("moescope.host")];
+    host.signal.addEventListener("abort", () => { fired = true });
+    await new Promise(() => {});
+  `);
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  await kernel.interrupt();
+  assert.equal((await cell).error?.ename, "KernelInterrupt");
+  assert.equal((await kernel.execute("fired")).result, "true");
+});
+
+test("a built-in that never looks up (a regular expression gone wild) stops too", async () => {
+  const cell = kernel.execute('/^(a+)+$/.test("a".repeat(40) + "b")');
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  await kernel.interrupt();
+  assert.equal((await cell).error?.ename, "KernelInterrupt");
+});
+
+test("an orphan of an interrupted cell that blocks the thread later is ended, and the next cell runs", async () => {
+  const cell = kernel.execute("setTimeout(() => { while (true); }, 400); await new Promise(() => {});");
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  await kernel.interrupt();
+  assert.equal((await cell).error?.ename, "KernelInterrupt");
+  await new Promise((resolve) => setTimeout(resolve, 600));
+  assert.equal((await kernel.execute("1 + 1")).result, "2");
+});
+
+test("an interrupt aborts what waits, exactly", async () => {
+  const looping = kernel.execute("while (true);");
+  const waiting = [kernel.execute("'a'"), kernel.execute("'b'")];
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  await kernel.interrupt();
+  assert.equal((await looping).error?.ename, "KernelInterrupt");
+  for (const cell of waiting) assert.equal((await cell).reply.content.status, "aborted");
+  assert.equal((await kernel.execute("'c'")).result, "'c'");
+});
+
+test("an interrupt with nothing to interrupt changes nothing", async () => {
+  assert.equal((await kernel.interrupt()).reply.content.status, "ok");
+  assert.equal((await kernel.execute("2 + 2")).result, "4");
+});
