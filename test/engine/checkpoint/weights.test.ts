@@ -85,7 +85,7 @@ test("a missing tensor is named with its nearest, an extra one too", async () =>
   await fault(
     () => readCheckpoint(make({ tensors: renamed })),
     "checkpoint",
-    ''a tensor is missing: "model.layers.2.self_attn.q_proj.weight" ([32, 16])',
+    'a tensor is missing: "model.layers.2.self_attn.q_proj.weight" ([32, 16])',
     "q_prj",
   );
   const extra = changed((t) => t.set("model.layers.9.mystery", { shape: [1], data: new Float32Array(1) }));
