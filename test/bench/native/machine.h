@@ -66,7 +66,7 @@ struct Memory {
     return total;                                                                     \
   }
 #if defined(__x86_64__)
-MOESCOPE_PEAK(peak_avx512, 16, 16, __attribute__((target("avx512f,avx512vl,avx512dq,fma,prefer-vector-width=512"))))
+MOESCOPE_PEAK(peak_avx512, 16, 16, __attribute__((target("avx512f,avx512vl,avx512dq,fma"))))
 MOESCOPE_PEAK(peak_avx2, 8, 12, __attribute__((target("avx2,fma"))))
 #endif
 MOESCOPE_PEAK(peak_generic, 4, 12, )

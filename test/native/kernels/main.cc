@@ -1,9 +1,16 @@
 // Every kernel against its slow twin, on every instruction set this machine has. Prints "N passed, N failed".
+//   kernels-tests detect    only the instruction set that would be used
+#include <cstring>
+
 #include "check.h"
 #include "suites.h"
 
-int main() {
+int main(int argc, char** argv) {
   using namespace moescope::kernels;
+  if (argc > 1 && !std::strcmp(argv[1], "detect")) {
+    std::printf("%s\n", name(detect()));
+    return 0;
+  }
   pool_suite();
   for (Isa isa : {Isa::generic, Isa::neon, Isa::avx2, Isa::avx512}) {
     if (!available(isa)) continue;
