@@ -198,3 +198,16 @@ export function writeFolder(o: FolderOptions = {}): string {
 }
 
 export const remove = (folder: string): void => rmSync(folder, { recursive: true, force: true });
+
+/** A shape that takes about a millisecond a token and never ends by itself: for tests that stop what is running. */
+export const SLOW: Raw = {
+  ...SMALL,
+  hidden_size: 256,
+  head_dim: 32,
+  num_attention_heads: 8,
+  intermediate_size: 512,
+  num_local_experts: 2,
+  num_hidden_layers: 12,
+  vocab_size: 4096,
+  eos_token_id: null,
+};
