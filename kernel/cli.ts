@@ -83,14 +83,15 @@ const VERBS: Record<string, Verb> = {
 /** What a file that was named turned out not to be. */
 const FILE_ERRORS = new Set(["ConnectionFileError", "NotebookError"]);
 
-/** Runs the program. Sets `process.exitCode`; resolves when the verb is done or runs by itself. */
+/** Runs the program. Sets `process.exitCode`, or ends the process when the verb fails; resolves when the verb is done or runs by itself. */
 export async function main(argv: string[]): Promise<void> {
   try {
     process.exitCode = (await dispatch(argv)) ?? 0;
   } catch (error) {
     const known = error instanceof CliError || FILE_ERRORS.has((error as Error)?.name);
     process.stderr.write(`moescope: ${known ? (error as Error).message : ((error as Error)?.stack ?? error)}\n`);
-    process.exitCode = known ? 2 : 1;
+    // Not only the exit code: a front end may be waiting in its worker for a session that failed to start.
+    process.exit(known ? 2 : 1);
   }
 }
 

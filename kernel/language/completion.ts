@@ -84,9 +84,14 @@ function lineStarts(code: string): number[] {
   return starts;
 }
 
+const NAME = /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u;
+
 /** `a.b["c"].na|` is the member `na` of `a.b["c"]`: names, dots and constant indices only, since looking must not call anything. */
 const MEMBER =
   /((?:[\p{ID_Start}$_][\p{ID_Continue}$]*)(?:\.[\p{ID_Start}$_][\p{ID_Continue}$]*|\[(?:\d+|"[^"\\\n]*"|'[^'\\\n]*')\])*)\??\.([\p{ID_Continue}$]*)$/u;
+
+/** Every object has them; nobody looks for them in a list. */
+const EVERYWHERE = new Set(Object.getOwnPropertyNames(Object.prototype));
 
 /** What live values know at the cursor. */
 export async function alive(live: LiveValues, code: string, cursor: number): Promise<Completions> {
@@ -95,13 +100,10 @@ export async function alive(live: LiveValues, code: string, cursor: number): Pro
   const range = { start: cursor - word.length, end: cursor };
   const member = MEMBER.exec(before);
   if (member) {
-    const found = (await live.properties(member[1])) ?? [];
-    return {
-      items: found
-        .filter(({ name }) => fits(name, word) && /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(name))
-        .map(({ name, type }) => ({ text: name, type })),
-      ...range,
-    };
+    const wanted = ({ name }: { name: string }): boolean =>
+      fits(name, word) && NAME.test(name) && (word !== "" || !EVERYWHERE.has(name));
+    const found = ((await live.properties(member[1])) ?? []).filter(wanted);
+    return { items: found.map(({ name, type }) => ({ text: name, type })), ...range };
   }
   // After another dot, inside a string, or among an import's names, a variable is not what is wanted.
   if (/[."'`]$|\bimport\b[^;\n]*$/u.test(before.slice(0, range.start))) return { items: [], ...range };
@@ -111,10 +113,10 @@ export async function alive(live: LiveValues, code: string, cursor: number): Pro
   };
 }
 
-/** Types first; values add what types do not know. */
-export function merged(types: Completions, values: Completions): Completions {
-  const known = new Set(types.items.map((item) => item.text));
+/** Types first. Values add names that no cell declares; of members they speak only where types know none (`any`). */
+export function merged(types: Completions, values: Completions, code: string): Completions {
   if (!types.items.length) return values;
-  if (types.start !== values.start || types.end !== values.end) return types;
+  if (types.start !== values.start || types.end !== values.end || code[types.start - 1] === ".") return types;
+  const known = new Set(types.items.map((item) => item.text));
   return { ...types, items: [...types.items, ...values.items.filter((item) => !known.has(item.text))] };
 }

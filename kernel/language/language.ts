@@ -55,7 +55,7 @@ export const createLanguage: CreateLanguage = ({ folder, live }) => {
         server.ask("textDocument/completion", cells.scratch(code, cursor), TYPING_LIMIT_MS),
         alive(live, code, cursor).catch(() => ({ items: [], start: cursor, end: cursor })),
       ]);
-      return merged(typed(answer, code, cursor), values);
+      return merged(typed(answer, code, cursor), values, code);
     },
 
     async inspect(code, cursor, detail) {

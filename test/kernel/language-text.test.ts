@@ -113,10 +113,7 @@ describe("live values", () => {
     names: async () => ["model", "mode", "x"],
     properties: async (expression: string) =>
       expression === 'm.layers[3]["a b"]'
-        ? [
-            { name: "gate", type: "property" },
-            { name: "not-a-name", type: "property" },
-          ]
+        ? ["gate", "not-a-name", "toString", "valueOf"].map((name) => ({ name, type: "property" }))
         : null,
     describe: async () => null,
   };
@@ -124,6 +121,8 @@ describe("live values", () => {
   it("complete names and members of plain paths", async () => {
     assert.deepEqual(await at("1 + mo"), ["model", "mode"]);
     assert.deepEqual(await at('m.layers[3]["a b"].g'), ["gate"]);
+    assert.deepEqual(await at('m.layers[3]["a b"].'), ["gate"]);
+    assert.deepEqual(await at('m.layers[3]["a b"].to'), ["toString"]);
   });
   it("never look into a call, a string or an import", async () => {
     assert.deepEqual(await at("f().mo"), []);

@@ -29,7 +29,13 @@ export class Terminal {
     return { row: this.#top + this.#row, column: this.#column };
   }
 
-  write(data: string): void {
+  #rest = "";
+
+  write(text: string): void {
+    // A sequence may come in two pieces.
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: control sequences are the matter here
+    const [, data, rest] = /^([\s\S]*?)(\x1b(?:\[[?\d;]*)?)?$/.exec(this.#rest + text)!;
+    this.#rest = rest ?? "";
     // biome-ignore lint/suspicious/noControlCharactersInRegex: control sequences are the matter here
     for (const [token, parameters, final] of data.matchAll(/\x1b\[([?\d;]*)([A-Za-z])|\x1b.|[\s\S]/gu)) {
       if (final) this.#control(parameters, final);

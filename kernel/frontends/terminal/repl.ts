@@ -47,7 +47,7 @@ export class Repl {
   /** Ctrl-R: the words looked for, and how many matches back. */
   #search: { words: string; nth: number } | null = null;
   /** The running cell asks for input. */
-  #question: { prompt: string; password: boolean } | null = null;
+  #question: { prompt: string; password: boolean; draft: string } | null = null;
   #paste: string | null = null;
   #exitAsked = false;
   #drawing = false;
@@ -150,11 +150,12 @@ export class Repl {
 
   #pressInAnswer(key: Key): void {
     const answer = (value: string | null): void => {
-      const { prompt, password } = this.#question!;
+      const { prompt, password, draft } = this.#question!;
       this.#screen.show(null);
       this.#screen.print(`${prompt}${password ? "" : (value ?? "")}\n`);
       this.#question = null;
       this.#editor.reset();
+      this.#editor.set(draft);
       this.#client.answer(value);
     };
     if (key.name === "return" || key.name === "enter") answer(this.#editor.text);
@@ -234,7 +235,8 @@ export class Repl {
   }
 
   #ask(prompt: string, password: boolean): void {
-    this.#question = { prompt, password };
+    // What was being typed comes back afterwards.
+    this.#question = { prompt, password, draft: this.#question?.draft ?? this.#editor.text };
     this.#assist.clear();
     this.#search = null;
     this.#editor.reset();
