@@ -2,7 +2,7 @@ import type { Config } from "../checkpoint/config.ts";
 import { shows } from "../display/show.ts";
 import { Edit } from "../edits/edit.ts";
 import { ArgumentError } from "../errors.ts";
-import type { ModelFacts } from "../run/captured.ts";
+import { type ModelPlots, modelPlots } from "../plots/run-plots.ts";
 import type { Run } from "../run/run.ts";
 import { makeTensor, type Tensor } from "../tensors/tensor.ts";
 import type { Message } from "../text/chat.ts";
@@ -16,7 +16,7 @@ import { Memory } from "./memory.ts";
 import { configOf, type LoadOptions, weightFormat } from "./options.ts";
 import { freeBytes, kvParts, Plan, weightParts } from "./plan.ts";
 import { openFolder, openRandom, type RandomOptions, type Shared } from "./shared.ts";
-import { modelText } from "./show.ts";
+import { modelBundle, modelText, type Shown } from "./show.ts";
 
 export interface PlanOptions {
   /** Default "bf16". */
@@ -156,9 +156,8 @@ export class Model implements Disposable {
     return new Memory(this.name, this.#s.handle.model.memory(), native().info());
   }
 
-  /** @internal For pictures of the model. */
-  get facts(): ModelFacts {
-    return this.#s.facts;
+  get plot(): ModelPlots {
+    return modelPlots(this.#s.facts);
   }
 
   /**
@@ -294,9 +293,13 @@ export class Model implements Disposable {
     return makeTensor("vocab d", [vocab, d], () => this.#s.handle.model.weight(slot));
   }
 
+  #shown(): Shown {
+    const { facts, config, handle, warnings } = this.#s;
+    const weights = handle.disposed ? null : this.memory.weights;
+    return { facts, tied: config.tied, device: this.device, weights, edits: this.edits, warnings };
+  }
+
   static {
-    shows(Model, {
-      text: (m) => modelText(m.facts, m.config, m.edits, m.#s.handle.disposed ? null : m.memory, m.warnings),
-    });
+    shows(Model, { text: (m) => modelText(m.#shown()), bundle: (m) => modelBundle(m.#shown()) });
   }
 }

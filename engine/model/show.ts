@@ -1,54 +1,29 @@
-import type { Config } from "../checkpoint/config.ts";
-import { count, bytes as showBytes } from "../display/format.ts";
+import { architectureBundle, architectureText } from "../display/architecture.ts";
 import type { Edit } from "../edits/edit.ts";
-import type { LayerFacts, ModelFacts } from "../run/captured.ts";
-import type { Memory } from "./memory.ts";
+import type { MimeBundle } from "../host.ts";
+import type { ModelFacts } from "../run/captured.ts";
 
-/** Two lines of symbols, a column a layer: what attention sees, and what the FFN is. */
-function strip(layers: readonly LayerFacts[]): string[] {
-  const wide = 64;
-  const lines: string[] = [];
-  for (let from = 0; from < layers.length; from += wide) {
-    const part = layers.slice(from, from + wide);
-    const label = `  ${String(from).padStart(3)} `;
-    lines.push(`${label}${part.map((l) => (l.kind === "global" ? "◆" : "▫")).join("")}`);
-    lines.push(`      ${part.map((l) => (l.moe ? "⋮" : "█")).join("")}`);
-  }
-  return lines;
+/** What a model shows of itself. */
+export interface Shown {
+  readonly facts: ModelFacts;
+  readonly tied: boolean;
+  readonly device: string;
+  /** Bytes of weights; null after `dispose`. */
+  readonly weights: number | null;
+  readonly edits: readonly Edit[];
+  readonly warnings: readonly string[];
 }
 
-const list = (layers: readonly LayerFacts[]): string =>
-  layers.length > 12 ? `${layers.length} layers` : layers.map((l) => l.index).join(", ");
+const loaded = (m: Shown) => ({ device: m.device, bytes: m.weights ?? undefined, tied: m.tied });
 
-/** The architecture as a cell shows it. */
-export function modelText(
-  f: ModelFacts,
-  c: Config,
-  edits: readonly Edit[],
-  memory: Memory | null,
-  warnings: readonly string[],
-): string {
-  const moe = f.layers.filter((l) => l.moe);
-  const dense = f.layers.filter((l) => !l.moe);
-  const global = f.layers.filter((l) => l.kind === "global");
-  const nope = f.layers.filter((l) => !l.rope);
-  const state = memory ? `${showBytes(memory.weights)} of ${f.weights} weights` : "disposed";
-  const lines = [
-    `${f.name} · ${f.layers.length} layers · d ${count(f.d)} · ${f.heads} heads, ${f.kvHeads} of keys, ${f.headDim} wide · vocabulary ${count(f.vocab)} · ${state}`,
-    ...strip(f.layers),
-    `  ◆ global attention: ${list(global) || "none"}   ▫ chunked${f.chunk ? `, ${count(f.chunk)} tokens` : ""}: ${f.layers.length - global.length} layers`,
-  ];
-  if (moe.length)
-    lines.push(`  ⋮ MoE: ${list(moe)} · ${f.experts} experts, ${f.topk} chosen, 1 shared · ${count(f.ff)} wide`);
-  if (dense.length) lines.push(`  █ dense: ${list(dense)} · ${count(f.ffDense)} wide`);
-  if (nope.length && f.temperatureTuning)
-    lines.push(
-      `  attention temperature in ${list(nope)}: 1 + ${f.attnScale}·ln(⌊(pos + 1) / ${count(f.floorScale)}⌋ + 1)`,
-    );
-  lines.push(
-    `  RoPE θ ${count(c.rope.theta)}${c.rope.scaling ? `, llama3 scaling ×${c.rope.scaling.factor}` : ""} · QK norm ${c.qkNorm ? "on" : "off"} · context ${count(c.context)}`,
-  );
-  for (const e of edits) lines.push(`  edit: ${e}`);
-  for (const w of warnings) lines.push(`  note: ${w}`);
-  return lines.join("\n");
+/** The architecture as a strip of layers, then edits and warnings. */
+export function modelText(m: Shown): string {
+  const more = [...m.edits.map((e) => `edit: ${e}`), ...m.warnings.map((w) => `note: ${w}`)];
+  if (m.weights === null) more.push("disposed");
+  return [architectureText(m.facts, loaded(m)), ...(more.length ? ["", ...more] : [])].join("\n");
+}
+
+/** The picture, unless edits or warnings must be read: it has no room for them. */
+export async function modelBundle(m: Shown): Promise<MimeBundle> {
+  return m.edits.length || m.warnings.length ? {} : architectureBundle(m.facts, loaded(m));
 }
