@@ -42,10 +42,10 @@ export class RouterChannel {
     return this.#queue.send(this.#wire.encode(createMessage(type, content, { parent: request.header, identities: request.identities, ...o })));
   }
 
-  /** Asks a client something; its parent is the request that made us ask. */
-  ask(request: Message, type: string, content: object): Promise<Header> {
+  /** Asks a client something; its parent is the request that made us ask. The header comes back at once: the answer may be quick. */
+  ask(request: Message, type: string, content: object): { header: Header; sent: Promise<void> } {
     const message = createMessage(type, content, { parent: request.header, identities: request.identities });
-    return this.#queue.send(this.#wire.encode(message)).then(() => message.header);
+    return { header: message.header, sent: this.#queue.send(this.#wire.encode(message)) };
   }
 
   async close(): Promise<void> {

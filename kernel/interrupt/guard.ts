@@ -11,6 +11,15 @@ export class KernelInterrupt extends Error {
   }
 }
 
+/** Of any thrown value: a proxy may throw on the question itself. */
+export function isInterrupt(error: unknown): boolean {
+  try {
+    return error instanceof KernelInterrupt;
+  } catch {
+    return false;
+  }
+}
+
 /** Under this name the guarded frame finds the guard: V8 unwinds to the nearest evaluation of the inspector, so user code must start in one. */
 const HOOK = Symbol.for("moescope.guard");
 const RUN = `globalThis[Symbol.for("moescope.guard")].run()`;

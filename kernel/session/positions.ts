@@ -39,10 +39,10 @@ export class Positions {
     return [...this.#cells.values()].findLast((cell) => cell.count === count) ?? null;
   }
 
-  /** The cell that a text (a stack, a frame) speaks of, if it is one of ours. */
-  cellOf(text: string): CellId | null {
-    const match = /moescope-cell-(\d+)\.ts/.exec(text);
-    return match && this.#cells.has(+match[1]) ? +match[1] : null;
+  /** The cell that a mapped frame ("at f (cell 3:2:5)") speaks of. */
+  cellOf(frame: string): CellId | null {
+    const match = /\bcell (\d+):\d+:\d+/.exec(frame);
+    return (match && this.byCount(+match[1])?.id) ?? null;
   }
 
   /** Of one frame's text, 1-based; null when it names neither a cell nor a local TypeScript module. */

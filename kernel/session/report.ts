@@ -12,7 +12,7 @@ const CAUSES = 5;
 export function reportError(error: unknown, positions: Positions, cell?: CellSource): ErrorReport {
   const { name, message } = naming(error);
   const traceback = [`${RED}${name}${RESET}${message ? `: ${message}` : ""}`];
-  if (error instanceof CellSyntaxError && cell) {
+  if (isError(error) && error instanceof CellSyntaxError && cell) {
     traceback.push(...codeFrame({ cell, file: `cell ${cell.count}`, ...lineColumn(cell.code, error.start) }));
   } else if (isError(error)) traceback.push(...errorBody(error, positions, 0));
   return { name, message, traceback };
@@ -25,12 +25,20 @@ function errorBody(error: Error, positions: Positions, depth: number): string[] 
   const position = place && positionOf(place, positions);
   if (position) lines.push(...codeFrame(position));
   lines.push(...frames.map((frame) => `${DIM}${frame}${RESET}`));
-  const errors = (error as { errors?: unknown }).errors;
+  const { errors, cause } = related(error);
   if (Array.isArray(errors)) {
     for (const inner of errors.slice(0, CAUSES)) lines.push(...nested("One of its errors", inner, positions, depth));
   }
-  if (error.cause !== undefined) lines.push(...nested("Caused by", error.cause, positions, depth));
+  if (cause !== undefined) lines.push(...nested("Caused by", cause, positions, depth));
   return lines;
+}
+
+function related(error: Error): { errors?: unknown; cause?: unknown } {
+  try {
+    return { errors: (error as { errors?: unknown }).errors, cause: error.cause };
+  } catch {
+    return {};
+  }
 }
 
 function nested(title: string, error: unknown, positions: Positions, depth: number): string[] {
@@ -51,8 +59,14 @@ function naming(error: unknown): { name: string; message: string } {
 }
 
 /** Errors of other realms (a vm context, a worker) count too. */
-const isError = (value: unknown): value is Error =>
-  value instanceof Error || Object.prototype.toString.call(value) === "[object Error]";
+function isError(value: unknown): value is Error {
+  try {
+    return value instanceof Error || Object.prototype.toString.call(value) === "[object Error]";
+  } catch {
+    // A proxy may throw on any question.
+    return false;
+  }
+}
 
 function framesOf(error: Error): string[] {
   try {

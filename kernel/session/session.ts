@@ -9,7 +9,7 @@ import { Comms } from "../comms/comms.ts";
 import { toBundle } from "../display/bundle.ts";
 import { createDisplay, type DisplayFunction } from "../display/display.ts";
 import { createHost, HOST } from "../display/host.ts";
-import { Guard, KernelInterrupt } from "../interrupt/guard.ts";
+import { Guard, isInterrupt, KernelInterrupt } from "../interrupt/guard.ts";
 import { guardTimers } from "../interrupt/timers.ts";
 import { Attribution } from "./attribution.ts";
 import { type CellScript, CellSyntaxError, compileCell } from "./cell-script.ts";
@@ -94,7 +94,7 @@ export class Session {
       if (value !== undefined && !request.silent) await this.#showResult(cell, value);
       outcome = { status: "ok", expressions: await this.#expressions(request.userExpressions ?? {}) };
     } catch (error) {
-      if (error instanceof KernelInterrupt) this.#running.abort.abort(error);
+      if (isInterrupt(error)) this.#running.abort.abort(error);
       outcome = { status: "error", error: reportError(error, this.#positions, source) };
       this.#sink.output(cell, { type: "error", error: outcome.error });
     }
@@ -182,7 +182,7 @@ export class Session {
         const value = await this.#runCell(source, code);
         outcomes[name] = { status: "ok", data: await this.#guard.call(() => toBundle(value)), metadata: {} };
       } catch (error) {
-        if (error instanceof KernelInterrupt) throw error;
+        if (isInterrupt(error)) throw error;
         outcomes[name] = { status: "error", error: reportError(error, this.#positions, source) };
       }
     }
@@ -192,8 +192,8 @@ export class Session {
   /** An error that no cell is left to receive: told under the cell it came from. */
   #late(error: unknown): void {
     const { traceback } = reportError(error, this.#positions);
-    const stack = error instanceof Error ? `${error.stack}` : "";
-    this.#sink.stream(this.#positions.cellOf(stack) ?? this.#attribution.cell, "stderr", `Uncaught ${traceback.join("\n")}\n`);
+    const cell = traceback.map((line) => this.#positions.cellOf(line)).find((id) => id !== null);
+    this.#sink.stream(cell ?? this.#attribution.cell, "stderr", `Uncaught ${traceback.join("\n")}\n`);
   }
 
   #prompt(message: unknown, o: { password?: boolean }): string | null {

@@ -170,9 +170,12 @@ export class JupyterFrontend {
     this.#client.comm(comm);
   }
 
-  async #ask(cell: number, prompt: string, password: boolean): Promise<void> {
+  #ask(cell: number, prompt: string, password: boolean): Promise<void> | void {
     const parent = this.#parents.of(cell);
-    if (parent) this.#question = await this.#stdin.ask(parent.request, "input_request", { prompt, password });
+    if (!parent) return this.#client.answer(null);
+    const { header, sent } = this.#stdin.ask(parent.request, "input_request", { prompt, password });
+    this.#question = header;
+    return sent;
   }
 
   /** Only the reply to the question that is open; an interrupted one's comes too late. */

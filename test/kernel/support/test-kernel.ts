@@ -101,11 +101,18 @@ export class TestKernel {
     void this.#listenInput();
     await Promise.race([
       welcome,
-      once(this.process, "exit").then(() => Promise.reject(new Error(`the kernel ended at its start: ${this.stderrText}`))),
+      once(this.process, "exit").then(() =>
+        Promise.reject(new Error(`the kernel ended at its start: ${this.stderrText}`)),
+      ),
     ]);
   }
 
-  send(channel: "shell" | "control", type: string, content: object, o: { metadata?: object; buffers?: Uint8Array[] } = {}): Message<any> {
+  send(
+    channel: "shell" | "control",
+    type: string,
+    content: object,
+    o: { metadata?: object; buffers?: Uint8Array[] } = {},
+  ): Message<any> {
     const message = createMessage<any>(type, content, o as never);
     void this[channel].send(this.wire.encode(message));
     return message;
@@ -209,7 +216,9 @@ export class TestKernel {
       const message = this.wire.decode(frames);
       if (!this.onInput) continue;
       const value = this.onInput(message.content);
-      await this.stdin.send(this.wire.encode(createMessage("input_reply", { value, status: "ok" }, { parent: message.header })));
+      await this.stdin.send(
+        this.wire.encode(createMessage("input_reply", { value, status: "ok" }, { parent: message.header })),
+      );
     }
   }
 }

@@ -1,0 +1,451 @@
+/** The kernel as a Jupyter client sees it: every message of the protocol, and what it must survive. */
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { createMessage } from "../../kernel/protocol/message.ts";
+import { Wire } from "../../kernel/protocol/wire.ts";
+import { plain, TestKernel } from "./support/test-kernel.ts";
+
+let kernel: TestKernel;
+let folder: string;
+before(async () => {
+  folder = mkdtempSync(join(tmpdir(), "moescope-notebook-"));
+  kernel = await TestKernel.start({ cwd: folder });
+});
+after(async () => {
+  assert.equal(await kernel.shutdown(), 0, kernel.stderrText);
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const status = (state: string) => (m: { header: { msg_type: string }; content: any }) =>
+  m.header.msg_type === "status" && m.content.execution_state === state;
+
+test("kernel_info, on shell and on control", async () => {
+  for (const channel of ["shell", "control"] as const) {
+    const { reply, iopub } = await kernel.request(channel, "kernel_info_request", {});
+    assert.equal(reply.header.msg_type, "kernel_info_reply");
+    assert.equal(reply.content.status, "ok");
+    assert.equal(reply.content.implementation, "moescope");
+    assert.equal(reply.content.language_info.name, "typescript");
+    assert.equal(reply.content.language_info.file_extension, ".ts");
+    assert.deepEqual(
+      iopub.map((m) => m.content.execution_state),
+      ["busy", "idle"],
+    );
+  }
+});
+
+test("the kernel's session id is its own and one", async () => {
+  const a = await kernel.execute("1");
+  const b = await kernel.request("control", "kernel_info_request", {});
+  const ids = new Set([a.reply, b.reply, ...a.iopub].map((m) => m.header.session));
+  assert.equal(ids.size, 1);
+  assert.notEqual([...ids][0], (a.reply.parent as { session: string }).session);
+});
+
+test("execute: busy, execute_input, result, reply, idle, each with the request as parent", async () => {
+  const r = await kernel.execute("6 * 7");
+  assert.deepEqual(
+    r.iopub.map((m) => m.header.msg_type),
+    ["status", "execute_input", "execute_result", "status"],
+  );
+  const [, input, result] = r.iopub;
+  assert.deepEqual(input.content, { code: "6 * 7", execution_count: r.reply.content.execution_count });
+  assert.deepEqual(result.content, {
+    execution_count: r.reply.content.execution_count,
+    data: { "text/plain": "42" },
+    metadata: {},
+    transient: {},
+  });
+  assert.equal(r.reply.content.status, "ok");
+});
+
+test("execution counts: silent and unstored cells do not raise them; silent says nothing", async () => {
+  const first = (await kernel.execute("1")).reply.content.execution_count;
+  const silent = await kernel.execute("console.log('quiet'); 5", { silent: true });
+  assert.ok(!silent.iopub.some((m) => ["execute_input", "execute_result"].includes(m.header.msg_type)));
+  const unstored = await kernel.execute("5", { store_history: false });
+  assert.equal(unstored.result, "5");
+  assert.equal((await kernel.execute("2")).reply.content.execution_count, first + 1);
+});
+
+test("user_expressions: each ok or an error of its own", async () => {
+  const { reply } = await kernel.execute("const ue = { a: 1 }", {
+    user_expressions: { good: "ue.a + 1", bad: "ue.b.c", worse: "1 +" },
+  });
+  const { good, bad, worse } = reply.content.user_expressions;
+  assert.deepEqual(good, { status: "ok", data: { "text/plain": "2" }, metadata: {} });
+  assert.equal(bad.status, "error");
+  assert.equal(bad.ename, "TypeError");
+  assert.equal(worse.ename, "SyntaxError");
+});
+
+test("an error aborts exactly what waits; stop_on_error false lets it run", async () => {
+  const failing = kernel.execute("await new Promise((r) => setTimeout(r, 150)); throw new Error('first')");
+  const waiting = [kernel.execute("'a'"), kernel.execute("'b'")];
+  const info = await kernel.request("shell", "kernel_info_request", {});
+  assert.equal(info.reply.content.status, "ok");
+  const { reply, error } = await failing;
+  assert.equal(reply.content.status, "error");
+  assert.equal(reply.content.ename, "Error");
+  assert.equal(error?.evalue, "first");
+  const next = kernel.execute("'after'");
+  for (const cell of waiting) assert.equal((await cell).reply.content.status, "aborted");
+  assert.equal((await next).result, "'after'");
+
+  const tolerant = kernel.execute("await new Promise((r) => setTimeout(r, 100)); throw new Error('x')", {
+    stop_on_error: false,
+  });
+  const runs = kernel.execute("'runs'");
+  assert.equal((await tolerant).reply.content.status, "error");
+  assert.equal((await runs).result, "'runs'");
+});
+
+test("errors in the cell's own lines, the kernel's frames cut", async () => {
+  await kernel.execute(
+    "interface Shape { side: number }\n\nfunction area(s: Shape | null): number {\n  return s!.side ** 2;\n}",
+  );
+  const { error, reply } = await kernel.execute("// a comment\nconst type: string = 'x';\narea(null)");
+  const text = plain(error!.traceback.join("\n"));
+  assert.match(text, /^TypeError: Cannot read properties of null/);
+  assert.match(text, /> 4 \|\s+return s!\.side \*\* 2;/);
+  assert.match(text, /at area \(cell \d+:4:13\)/);
+  assert.match(text, /at cell \d+:3:1/);
+  assert.ok(!/kernel\/|moescope-cell|node:/.test(text), text);
+  assert.equal(reply.content.ename, "TypeError");
+  const stack = await kernel.execute(
+    "try { area(null) } catch (e) { (e as Error).stack!.split('\\n')[1].trim() }\n(() => { try { area(null) } catch (e) { return (e as Error).stack!.split('\\n')[1].trim() } })()",
+  );
+  assert.match(stack.result!, /^'at area \(cell \d+:4:13\)'$/);
+});
+
+test("causes, syntax errors, things thrown that are no errors", async () => {
+  const cause = await kernel.execute("throw new Error('outer', { cause: new RangeError('inner') })");
+  assert.match(plain(cause.error!.traceback.join("\n")), /Caused by RangeError: inner/);
+  const syntax = await kernel.execute("const ok = 1;\nlet x = (1 + ;");
+  assert.equal(syntax.error!.ename, "SyntaxError");
+  assert.match(plain(syntax.error!.traceback.join("\n")), /line 2, column 14/);
+  for (const [code, text] of [
+    ["throw 5", "5"],
+    ["throw null", "null"],
+    ["throw undefined", "undefined"],
+    ["throw { code: 7 }", "{ code: 7 }"],
+    ["throw new Proxy({}, { get() { throw 1 }, getPrototypeOf() { throw 2 } })", ""],
+  ]) {
+    const { error, reply } = await kernel.execute(code);
+    assert.equal(reply.content.status, "error", code);
+    assert.equal(error!.ename, "Thrown", code);
+    assert.ok(error!.evalue.includes(text), error!.evalue);
+  }
+});
+
+test("process.exit, late errors and rejections: told, nothing lost", async () => {
+  await kernel.execute("let kept = 41");
+  const exit = await kernel.execute("process.exit(3)");
+  assert.equal(exit.error!.ename, "ProcessExitError");
+  const late = await kernel.execute(
+    "Promise.reject(new Error('nobody waits')); setTimeout(() => { throw new TypeError('later') }, 20); 0",
+  );
+  const text = async (part: string) => {
+    const message = await kernel.until((m) => m.header.msg_type === "stream" && m.content.text.includes(part));
+    assert.equal((message.parent as { msg_id: string }).msg_id, (late.reply.parent as { msg_id: string }).msg_id);
+    assert.equal(message.content.name, "stderr");
+  };
+  await text("nobody waits");
+  await text("later");
+  const emitter = await kernel.execute(
+    "import { EventEmitter } from 'node:events'; process.nextTick(() => { new EventEmitter().emit('error', new Error('emitted')) }); await new Promise((r) => setTimeout(r, 20)); 0",
+  );
+  assert.match(emitter.stderr, /emitted/);
+  assert.equal((await kernel.execute("kept + 1")).result, "42");
+});
+
+test("streams and displays keep their order", async () => {
+  const { iopub } = await kernel.execute(
+    "console.log('1'); console.error('2'); display({ [Symbol.for('Jupyter.display')]: () => ({ 'text/plain': '3' }) }); process.stdout.write('4'); await null; console.log('5'); '6'",
+  );
+  const shown = iopub.flatMap((m) =>
+    m.header.msg_type === "stream" ? [m.content.text.trim()] : m.content.data ? [m.content.data["text/plain"]] : [],
+  );
+  assert.deepEqual(
+    shown,
+    ["1", "2", "3", "45".slice(0, 1) + "5", "'6'"].flatMap((s) => (s === "45" ? ["45"] : [s])),
+  );
+});
+
+test("output of a running cell is seen at once, also while it spins", async () => {
+  const cell = kernel.execute(
+    "console.log('first-line'); console.log('second-line'); const until = Date.now() + 800; while (Date.now() < until); 0",
+  );
+  const seen = performance.now();
+  await kernel.until((m) => m.header.msg_type === "stream" && m.content.text.includes("second-line"));
+  assert.ok(performance.now() - seen < 500);
+  await cell;
+});
+
+test("display, ids and updates, promises, clear_output", async () => {
+  const shown = await kernel.execute(`
+    const h = display("a", { id: "my-id" }); h.update("b"); display.update("my-id", "c");
+    display({ [Symbol.for("Jupyter.display")]: async () => { await new Promise((r) => setTimeout(r, 20)); return { "text/html": "<b>late</b>" } } });
+    display.clear({ wait: true });
+    ({ [Symbol.for("Jupyter.display")]: () => ({ "image/png": new Uint8Array([1, 2, 3]), "application/json": { a: [1] } }) })
+  `);
+  const of = (type: string) => shown.iopub.filter((m) => m.header.msg_type === type).map((m) => m.content);
+  assert.deepEqual(of("display_data")[0], {
+    data: { "text/plain": "'a'" },
+    metadata: {},
+    transient: { display_id: "my-id" },
+  });
+  assert.deepEqual(
+    of("update_display_data").map((c) => [c.data["text/plain"], c.transient.display_id]),
+    [
+      ["'b'", "my-id"],
+      ["'c'", "my-id"],
+    ],
+  );
+  assert.equal(of("display_data")[1].data["text/html"], "<b>late</b>");
+  assert.deepEqual(of("clear_output"), [{ wait: true }]);
+  assert.deepEqual(of("execute_result")[0].data, {
+    "image/png": "AQID",
+    "application/json": { a: [1] },
+    "text/plain": "[Object]",
+  });
+  for (const bad of ["5", "{ nonsense: 1 }", "null"]) {
+    const { error } = await kernel.execute(`display({ [Symbol.for("Jupyter.display")]: () => (${bad}) })`);
+    assert.equal(error!.ename, "DisplayError", bad);
+  }
+});
+
+test("values as text, bounded", async () => {
+  const cases: [string, RegExp][] = [
+    ["new Float32Array(1e6)", /^Float32Array\(1000000\) \[[^]*999940 more items\n\]$/],
+    ["'x'.repeat(1e6)", /^'x{8000}… \(992000 more characters\)'$/],
+    ["new Map([['a', new Set([1])]])", /^Map\(1\) \{ 'a' => Set\(1\) \{ 1 \} \}$/],
+    [
+      "Array.from({ length: 200 }, (_, i) => Array.from({ length: 200 }, (_, j) => ({ i, j, s: 'long text '.repeat(20) })))",
+      /more/,
+    ],
+    ["(function f() {})", /\[Function: f\]/],
+    ["[undefined, null, 10n, Symbol('s')]", /^\[ undefined, null, 10n, Symbol\(s\) \]$/],
+  ];
+  for (const [code, expected] of cases) {
+    const { result } = await kernel.execute(code);
+    assert.match(result!, expected, code);
+    assert.ok(result!.length < 40_000, `${code}: ${result!.length}`);
+  }
+  assert.equal((await kernel.execute("undefined")).result, null);
+});
+
+test("complete, inspect, is_complete", async () => {
+  await kernel.execute(
+    "const zebra = { stripes: 12, 'odd name': 1 }; function tally(xs: number[], start = 0): number { return start }",
+  );
+  const code = "const 𝒳 = 1; zebra.str";
+  const points = [...code].length;
+  const complete = (await kernel.request("shell", "complete_request", { code, cursor_pos: points })).reply.content;
+  assert.equal(complete.status, "ok");
+  assert.ok(complete.matches.includes("stripes"), JSON.stringify(complete.matches.slice(0, 5)));
+  assert.equal([...code].slice(complete.cursor_start, complete.cursor_end).join(""), "str");
+  const inspect = (
+    await kernel.request("shell", "inspect_request", { code: "tally([1])", cursor_pos: 3, detail_level: 0 })
+  ).reply.content;
+  assert.equal(inspect.found, true);
+  assert.match(inspect.data["text/plain"], /tally/);
+  const nothing = (await kernel.request("shell", "inspect_request", { code: "1 + 1", cursor_pos: 2, detail_level: 0 }))
+    .reply.content;
+  assert.equal(nothing.found, false);
+  for (const [text, expected] of [
+    ["1 + 1", "complete"],
+    ["function f() {", "incomplete"],
+    ["const x = )", "invalid"],
+  ]) {
+    const { status } = (await kernel.request("shell", "is_complete_request", { code: text })).reply.content;
+    assert.equal(status, expected, text);
+  }
+});
+
+test("while a cell spins: completion, info, history and the heartbeat are answered", async () => {
+  const cell = kernel.execute("const end = Date.now() + 1500; while (Date.now() < end); 'spun'");
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  const asked = performance.now();
+  const { matches } = (await kernel.request("shell", "complete_request", { code: "zebra.", cursor_pos: 6 })).reply
+    .content;
+  assert.ok(matches.includes("stripes"));
+  await kernel.request("control", "kernel_info_request", {});
+  await kernel.request("shell", "history_request", { hist_access_type: "tail", n: 2, output: false, raw: true });
+  await kernel.beat();
+  assert.ok(performance.now() - asked < 1000);
+  assert.equal((await cell).result, "'spun'");
+});
+
+test("history: tail, range, search", async () => {
+  await kernel.execute("'history one'");
+  await kernel.execute("'history two'");
+  const ask = async (content: object) =>
+    (await kernel.request("shell", "history_request", { raw: true, output: false, ...content })).reply.content.history;
+  const tail = await ask({ hist_access_type: "tail", n: 2 });
+  assert.deepEqual(
+    tail.map((row: any[]) => row[2]),
+    ["'history one'", "'history two'"],
+  );
+  const [session, line] = tail[0];
+  assert.deepEqual(await ask({ hist_access_type: "range", session: 0, start: line, stop: line + 1 }), [tail[0]]);
+  assert.deepEqual(await ask({ hist_access_type: "range", session, start: line, stop: line + 1, output: true }), [
+    [session, line, ["'history one'", "'history one'"]],
+  ]);
+  assert.deepEqual(await ask({ hist_access_type: "search", pattern: "*history*", n: 1 }), [tail[1]]);
+  await kernel.execute("'history two'");
+  assert.equal((await ask({ hist_access_type: "search", pattern: "'history two'", unique: true })).length, 1);
+});
+
+test("comms: opened from either side, with buffers; unknown targets are closed", async () => {
+  await kernel.execute(`
+    const heard: unknown[] = [];
+    comms.register("echo", (comm: any, data: any) => {
+      heard.push(data);
+      comm.onMessage((data: any, buffers: Uint8Array[]) => comm.send({ back: data }, buffers));
+      comm.onClose(() => heard.push("closed"));
+    });
+  `);
+  kernel.send("shell", "comm_open", { comm_id: "c1", target_name: "echo", data: { hello: 1 } });
+  kernel.send("shell", "comm_msg", { comm_id: "c1", data: { n: 2 } }, { buffers: [Buffer.from([9, 8])] });
+  const back = await kernel.until((m) => m.header.msg_type === "comm_msg");
+  assert.deepEqual(back.content, { comm_id: "c1", data: { back: { n: 2 } } });
+  assert.deepEqual([...back.buffers[0]], [9, 8]);
+  const info = (await kernel.request("shell", "comm_info_request", {})).reply.content;
+  assert.deepEqual(info.comms, { c1: { target_name: "echo" } });
+  assert.deepEqual(
+    (await kernel.request("shell", "comm_info_request", { target_name: "other" })).reply.content.comms,
+    {},
+  );
+  kernel.send("shell", "comm_close", { comm_id: "c1", data: {} });
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.equal((await kernel.execute("heard")).result, "[ { hello: 1 }, 'closed' ]");
+
+  kernel.send("shell", "comm_open", { comm_id: "c2", target_name: "nobody", data: {} });
+  await kernel.until((m) => m.header.msg_type === "comm_close" && m.content.comm_id === "c2");
+
+  const opened = await kernel.execute(
+    "const mine = globalThis[Symbol.for('moescope.host')].comm('front', { a: 1 }); let got: unknown; mine.onMessage((d: unknown) => { got = d }); mine.send({ b: 2 })",
+  );
+  const types = opened.iopub
+    .filter((m) => m.header.msg_type.startsWith("comm"))
+    .map((m) => [m.header.msg_type, m.content.data]);
+  assert.deepEqual(types, [
+    ["comm_open", { a: 1 }],
+    ["comm_msg", { b: 2 }],
+  ]);
+  const id = opened.iopub.find((m) => m.header.msg_type === "comm_open")!.content.comm_id;
+  // An open comm is heard while a cell waits.
+  const waiting = kernel.execute("while (got === undefined) await new Promise((r) => setTimeout(r, 5)); got");
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  kernel.send("shell", "comm_msg", { comm_id: id, data: { c: 3 } });
+  assert.equal((await waiting).result, "{ c: 3 }");
+});
+
+test("input: asked on stdin, refused where nobody answers, interruptible", async () => {
+  const asked: unknown[] = [];
+  kernel.onInput = (content) => {
+    asked.push(content);
+    return "Ada";
+  };
+  assert.equal(
+    (await kernel.execute("const who = prompt('name? '); who.length + await prompt('key', { password: true })")).result,
+    "'3Ada'",
+  );
+  assert.deepEqual(asked, [
+    { prompt: "name? ", password: false },
+    { prompt: "key", password: true },
+  ]);
+  kernel.onInput = null;
+  assert.equal((await kernel.execute("prompt('x')")).error!.ename, "InputUnavailableError");
+  const hanging = kernel.execute("prompt('never answered')", { allow_stdin: true });
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  await kernel.interrupt();
+  assert.equal((await hanging).error!.ename, "KernelInterrupt");
+});
+
+test("malformed frames, wrong signatures, garbage: dropped, and the kernel lives", async () => {
+  const good = createMessage("kernel_info_request", {});
+  const wrong = new Wire("another key");
+  const frames = kernel.wire.encode(good);
+  const attempts: (Uint8Array | string)[][] = [
+    ["garbage"],
+    [],
+    [""],
+    ["<IDS|MSG>"],
+    ["<IDS|MSG>", "", "{}", "{}", "{}"],
+    wrong.encode(good),
+    ["<IDS|MSG>", "0".repeat(64), ...frames.slice(-4)],
+    ["<IDS|MSG>", "\u{1F600}".repeat(16), ...frames.slice(-4)],
+    signed(["nonsense", "{}", "{}", "{}"]),
+    signed(["{}", "{}", "{}", "{}"]),
+    signed(["[]", "{}", "{}", "{}"]),
+    signed([JSON.stringify({ msg_type: "execute_request" }), "{}", "{}", "{}"]),
+    signed([Buffer.from([0xff, 0xfe, 0x00]), "{}", "{}", "{}"]),
+  ];
+  for (let i = 0; i < 200; i++) {
+    const copy = frames.map((frame) => Buffer.from(frame));
+    const frame = copy[Math.floor(Math.random() * copy.length)];
+    if (frame.length) frame[Math.floor(Math.random() * frame.length)] ^= 1 + Math.floor(Math.random() * 255);
+    attempts.push(copy);
+  }
+  for (const attempt of attempts) {
+    await kernel.shell.send(attempt as never);
+    await kernel.control.send(attempt as never);
+  }
+  // Well-formed messages with content that makes no sense.
+  for (const type of [
+    "execute_request",
+    "complete_request",
+    "inspect_request",
+    "history_request",
+    "is_complete_request",
+    "comm_open",
+    "comm_msg",
+    "no_such_request",
+  ]) {
+    kernel.send("shell", type, { code: 5, cursor_pos: -3, hist_access_type: "strange", comm_id: {} });
+  }
+  const unknown = kernel.send("shell", "no_such_request", {});
+  await kernel.until((m) => status("idle")(m) && (m.parent as { msg_id: string }).msg_id === unknown.header.msg_id);
+  assert.equal((await kernel.execute("1 + 1")).result, "2");
+  // The same signed message twice is a replay.
+  const once = createMessage("execute_request", {
+    code: "replayed = (globalThis as any).replayed = ((globalThis as any).replayed ?? 0) + 1",
+  });
+  const replay = kernel.wire.encode(once);
+  await kernel.shell.send(replay);
+  await kernel.shell.send(replay);
+  assert.notEqual((await kernel.execute("(globalThis as any).replayed")).result, "2");
+});
+
+function signed(parts: (string | Uint8Array)[]): Uint8Array[] {
+  const body = parts.map((part) => Buffer.from(part as Uint8Array));
+  const { createHmac } = process.getBuiltinModule("node:crypto");
+  const hmac = createHmac("sha256", "test-key");
+  for (const part of body) hmac.update(part);
+  return [Buffer.from("<IDS|MSG>"), Buffer.from(hmac.digest("hex")), ...body];
+}
+
+test("%types: warn shows the squiggled line and runs, strict refuses, off is quiet", async () => {
+  const warned = await kernel.execute("const wrong: string = 5; wrong");
+  assert.equal(warned.result, "5");
+  assert.match(
+    plain(warned.stderr),
+    /line 1, column 7: Type 'number' is not assignable to type 'string'[^]*const wrong[^]*~~~~~/,
+  );
+  await kernel.execute("%types strict");
+  const refused = await kernel.execute("globalThis.ran = true; const wrong2: string = 5;");
+  assert.equal(refused.error!.ename, "TypeScriptError");
+  assert.equal((await kernel.execute("'ran' in globalThis")).result, "false");
+  const off = await kernel.execute("%types off\nconst wrong3: string = 5; wrong3");
+  assert.equal(off.result, "5");
+  assert.equal(off.stderr, "");
+  assert.match((await kernel.execute("%types")).stdout, /off/);
+  assert.match((await kernel.execute("%")).stdout, /%types strict\|warn\|off/);
+  assert.match((await kernel.execute("%nonsense 1")).error!.evalue, /no magic %nonsense.*%types/);
+  await kernel.execute("%types warn");
+});
