@@ -30,7 +30,11 @@ export const percent = (share: number, digits = 1): string => `${(100 * share).t
 
 /** A token's text with its white space made visible, cut to `width`. */
 export function token(text: string, width = 24): string {
-  const visible = text.replaceAll("\n", "⏎").replaceAll("\t", "⇥").replaceAll("\r", "␍").replace(/^ +| +$/g, (s) => "·".repeat(s.length));
+  const visible = text
+    .replaceAll("\n", "⏎")
+    .replaceAll("\t", "⇥")
+    .replaceAll("\r", "␍")
+    .replace(/^ +| +$/g, (s) => "·".repeat(s.length));
   return clip(visible, width);
 }
 
@@ -49,7 +53,19 @@ export function widthOf(text: string): number {
   for (const ch of text) {
     const c = ch.codePointAt(0)!;
     if (/\p{Mn}|\p{Me}|\p{Cf}/u.test(ch)) continue;
-    w += c >= 0x1100 && (c <= 0x115f || (c >= 0x2e80 && c <= 0xa4cf) || (c >= 0xac00 && c <= 0xd7a3) || (c >= 0xf900 && c <= 0xfaff) || (c >= 0xfe30 && c <= 0xfe6f) || (c >= 0xff00 && c <= 0xff60) || (c >= 0xffe0 && c <= 0xffe6) || (c >= 0x1f300 && c <= 0x1faff) || (c >= 0x20000 && c <= 0x3fffd)) ? 2 : 1;
+    w +=
+      c >= 0x1100 &&
+      (c <= 0x115f ||
+        (c >= 0x2e80 && c <= 0xa4cf) ||
+        (c >= 0xac00 && c <= 0xd7a3) ||
+        (c >= 0xf900 && c <= 0xfaff) ||
+        (c >= 0xfe30 && c <= 0xfe6f) ||
+        (c >= 0xff00 && c <= 0xff60) ||
+        (c >= 0xffe0 && c <= 0xffe6) ||
+        (c >= 0x1f300 && c <= 0x1faff) ||
+        (c >= 0x20000 && c <= 0x3fffd))
+        ? 2
+        : 1;
   }
   return w;
 }

@@ -32,7 +32,12 @@ export interface Lift {
 /** Fewer expected tokens than this say nothing. */
 const EXPECTED = 5;
 
-export function liftMetric(c: LoadCounts, layers: readonly LayerFacts[], chosen: readonly number[], by: string): Metric {
+export function liftMetric(
+  c: LoadCounts,
+  layers: readonly LayerFacts[],
+  chosen: readonly number[],
+  by: string,
+): Metric {
   const [L, E] = [c.layers.length, c.experts];
   const cells = cellsOf(c, chosen);
   const n = cells.length * E;
@@ -89,7 +94,10 @@ export function liftMetric(c: LoadCounts, layers: readonly LayerFacts[], chosen:
     },
     { name: "lift", context: { layers } },
   );
-  const where = best < 0 ? `by ${by}` : `${by} ${c.groups[out.group[best]]} → layer ${out.layer[best]}, expert ${out.expert[best]}; the surest of ${n}`;
+  const where =
+    best < 0
+      ? `by ${by}`
+      : `${by} ${c.groups[out.group[best]]} → layer ${out.layer[best]}, expert ${out.expert[best]}; the surest of ${n}`;
   return new Metric({
     name: "lift",
     unit: "log2",

@@ -14,4 +14,5 @@ export function entropy(counts: ArrayLike<number>): number {
   return h;
 }
 
-export const loadEntropy = (counts: ArrayLike<number>): number => (counts.length < 2 ? Number.NaN : entropy(counts) / Math.log(counts.length));
+export const loadEntropy = (counts: ArrayLike<number>): number =>
+  counts.length < 2 ? Number.NaN : entropy(counts) / Math.log(counts.length);

@@ -29,7 +29,12 @@ export interface LayerValue {
 const MEANINGFUL = 20;
 
 /** The measure by group and layer, its mean, the interval of the mean over resampled loads, and what chance gives. */
-export function loadMetric(c: LoadCounts, measure: LoadMeasure, layers: readonly LayerFacts[], chosen: readonly number[]): Metric {
+export function loadMetric(
+  c: LoadCounts,
+  measure: LoadMeasure,
+  layers: readonly LayerFacts[],
+  chosen: readonly number[],
+): Metric {
   const E = c.experts;
   const cells = cellsOf(c, chosen);
   const counts = cells.map(({ cell }) => c.count.slice(cell * E, (cell + 1) * E));
@@ -56,10 +61,17 @@ export function loadMetric(c: LoadCounts, measure: LoadMeasure, layers: readonly
     formula: measure.formula,
     source: measure.source,
     tokens: Math.max(...cells.map(({ cell }) => c.tokens[cell])),
-    ...(fair < MEANINGFUL ? { warning: `an expert's fair share is ${num(fair, 3)} tokens, too few to tell imbalance from chance; use more text` } : {}),
+    ...(fair < MEANINGFUL
+      ? {
+          warning: `an expert's fair share is ${num(fair, 3)} tokens, too few to tell imbalance from chance; use more text`,
+        }
+      : {}),
     table: new Table<LayerValue>(
       {
-        group: coded(Int32Array.from(cells, (x) => x.group), c.groups),
+        group: coded(
+          Int32Array.from(cells, (x) => x.group),
+          c.groups,
+        ),
         layer: numbers(Int32Array.from(cells, (x) => x.layer)),
         value: numbers(Float32Array.from(value)),
         chance: numbers(Float32Array.from(chance)),

@@ -58,7 +58,9 @@ export class Metric<V = number> {
       text: (m: Metric<any>) => lines(m, m.#what, m.#unit).join("\n"),
       bundle: (m: Metric<any>) => {
         const [head, ...rest] = lines(m, m.#what, m.#unit);
-        return { "text/html": `<div><b>${escapeHtml(head)}</b></div>${rest.map((s) => `<div><small>${escapeHtml(s)}</small></div>`).join("")}` };
+        return {
+          "text/html": `<div><b>${escapeHtml(head)}</b></div>${rest.map((s) => `<div><small>${escapeHtml(s)}</small></div>`).join("")}`,
+        };
       },
     });
   }
@@ -67,7 +69,8 @@ export class Metric<V = number> {
 function lines(m: Metric<any>, what: string, unit: string): string[] {
   const out = [`${m.name} ${num(m.value)}${unit}  (${what})`];
   const facts: string[] = [];
-  if (m.interval.every(Number.isFinite)) facts.push(`95 % interval ${num(m.interval[0], 3)} to ${num(m.interval[1], 3)}`);
+  if (m.interval.every(Number.isFinite))
+    facts.push(`95 % interval ${num(m.interval[0], 3)} to ${num(m.interval[1], 3)}`);
   if (Number.isFinite(m.baseline.uniform)) facts.push(`even routing ${num(m.baseline.uniform, 3)}`);
   if (Number.isFinite(m.baseline.shuffled)) facts.push(`chance ${num(m.baseline.shuffled, 3)}`);
   facts.push(`${count(m.tokens)} tokens`);

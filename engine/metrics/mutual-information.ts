@@ -19,6 +19,7 @@ export function mutualInformation(joint: ArrayLike<number>, groups: number, expe
   if (n === 0) return Number.NaN;
   let sum = 0;
   for (let g = 0, i = 0; g < groups; g++)
-    for (let e = 0; e < experts; e++, i++) if (joint[i] > 0) sum += joint[i] * Math.log((joint[i] * n) / (byGroup[g] * byExpert[e]));
+    for (let e = 0; e < experts; e++, i++)
+      if (joint[i] > 0) sum += joint[i] * Math.log((joint[i] * n) / (byGroup[g] * byExpert[e]));
   return Math.max(0, sum / n);
 }

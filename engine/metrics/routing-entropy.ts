@@ -3,7 +3,11 @@
  * sigmoid and never normalises; the softmax is taken for this measure only. 0: certain; ln E: no preference.
  * Source: Shannon 1948. `out[i]` is written for each of `n` rows of `experts` logits.
  */
-export function routingEntropy(logits: Float32Array, experts: number, out = new Float32Array(logits.length / experts)): Float32Array {
+export function routingEntropy(
+  logits: Float32Array,
+  experts: number,
+  out = new Float32Array(logits.length / experts),
+): Float32Array {
   for (let i = 0; i < out.length; i++) {
     const from = i * experts;
     let top = -Infinity;

@@ -1,4 +1,5 @@
 import { num } from "../display/format.ts";
+import { chooseLayers } from "../plots/scope.ts";
 import type { Captured, LayerFacts } from "../run/captured.ts";
 import type { Layers } from "../sites/selector.ts";
 import { coded, numbers } from "../tables/column.ts";
@@ -6,7 +7,6 @@ import { countLoad, type LoadCounts } from "../tables/expert-load.ts";
 import { routingBlock } from "../tables/routing-block.ts";
 import { Table } from "../tables/table.ts";
 import type { Tokens } from "../tables/tokens.ts";
-import { chooseLayers } from "../plots/scope.ts";
 import { balancedness } from "./balancedness.ts";
 import { wilson } from "./chance.ts";
 import { cv } from "./cv.ts";
@@ -66,21 +66,42 @@ export interface RunMetrics extends LoadMetrics {
 }
 
 const MEASURES = {
-  maxVio: { name: "maxVio", of: maxVio, formula: "max_e u_e − 1, u = E·f", source: "Wang et al. 2024, 2408.15664", even: () => 0 },
-  effectiveExperts: { name: "effectiveExperts", of: effectiveExperts, formula: "exp H(f)", source: "Hill 1973", even: (e) => e },
+  maxVio: {
+    name: "maxVio",
+    of: maxVio,
+    formula: "max_e u_e − 1, u = E·f",
+    source: "Wang et al. 2024, 2408.15664",
+    even: () => 0,
+  },
+  effectiveExperts: {
+    name: "effectiveExperts",
+    of: effectiveExperts,
+    formula: "exp H(f)",
+    source: "Hill 1973",
+    even: (e) => e,
+  },
   loadEntropy: { name: "loadEntropy", of: loadEntropy, formula: "H(f) / ln E", source: "Shannon 1948", even: () => 1 },
-  balancedness: { name: "balancedness", of: balancedness, formula: "mean load / largest load, averaged over layers", source: "SGLang expert-parallel load balancer", even: () => 1 },
+  balancedness: {
+    name: "balancedness",
+    of: balancedness,
+    formula: "mean load / largest load, averaged over layers",
+    source: "SGLang expert-parallel load balancer",
+    even: () => 1,
+  },
   cv: { name: "cv", of: cv, formula: "std f / mean f", source: "Shazeer et al. 2017, 1701.06538", even: () => 0 },
   gini: { name: "gini", of: gini, formula: "2 Σ i·f_(i) / (E Σ f) − (E + 1)/E", source: "Gini 1912", even: () => 0 },
 } satisfies Record<string, LoadMeasure>;
 
 /** The measures over counts that someone else keeps: a run, or a survey. */
 export function loadMetrics(counts: (by?: keyof Tokens) => LoadCounts, facts: readonly LayerFacts[]): LoadMetrics {
-  const choose = (c: LoadCounts, layer: Layers | undefined, name: string) => chooseLayers(layer, c.layers, facts, `metrics.${name}`);
-  const plain = (measure: LoadMeasure) => (o: LoadOption = {}) => {
-    const c = counts(o.by);
-    return loadMetric(c, measure, facts, choose(c, o.layer, measure.name));
-  };
+  const choose = (c: LoadCounts, layer: Layers | undefined, name: string) =>
+    chooseLayers(layer, c.layers, facts, `metrics.${name}`);
+  const plain =
+    (measure: LoadMeasure) =>
+    (o: LoadOption = {}) => {
+      const c = counts(o.by);
+      return loadMetric(c, measure, facts, choose(c, o.layer, measure.name));
+    };
   return {
     util: (o = {}) => {
       const c = counts(o.by);
@@ -104,21 +125,37 @@ export function loadMetrics(counts: (by?: keyof Tokens) => LoadCounts, facts: re
 }
 
 export function runMetrics(run: Captured): RunMetrics {
-  const layersOf = (layer: Layers | undefined, name: string) => chooseLayers(layer, routingBlock(run).layers, run.facts.layers, `metrics.${name}`);
+  const layersOf = (layer: Layers | undefined, name: string) =>
+    chooseLayers(layer, routingBlock(run).layers, run.facts.layers, `metrics.${name}`);
   return {
     ...loadMetrics((by) => countLoad(run, by), run.facts.layers),
     routingEntropy: (o = {}) =>
       tokenMetric(
         run,
         routingBlock(run).softmax.entropy,
-        { name: "routingEntropy", unit: "nats", by: "mean", formula: "−Σ p ln p, p = softmax(logits)", source: "Shannon 1948", uniform: Math.log(run.facts.experts), note: "softmax for this measure only" },
+        {
+          name: "routingEntropy",
+          unit: "nats",
+          by: "mean",
+          formula: "−Σ p ln p, p = softmax(logits)",
+          source: "Shannon 1948",
+          uniform: Math.log(run.facts.experts),
+          note: "softmax for this measure only",
+        },
         layersOf(o.layer, "routingEntropy"),
       ),
     margin: (o = {}) =>
       tokenMetric(
         run,
         routingBlock(run).rivals.margin,
-        { name: "margin", unit: "logits", by: "median", formula: "z_(k) − z_(k+1)", source: "definition here", uniform: 0 },
+        {
+          name: "margin",
+          unit: "logits",
+          by: "median",
+          formula: "z_(k) − z_(k+1)",
+          source: "definition here",
+          uniform: 0,
+        },
         layersOf(o.layer, "margin"),
       ),
     mutualInformation: (o) => mutualInformationMetric(run, { ...o, layer: layersOf(o.layer, "mutualInformation") }),
@@ -130,7 +167,14 @@ function utilMetric(c: LoadCounts, facts: readonly LayerFacts[], chosen: readonl
   const cells = cellsOf(c, chosen);
   const rows = cells.flatMap(({ group, layer, cell }) => {
     const counts = c.count.subarray(cell * E, (cell + 1) * E);
-    return Array.from(util(counts), (value, expert) => ({ group, layer, expert, count: counts[expert], value, tokens: c.tokens[cell] }));
+    return Array.from(util(counts), (value, expert) => ({
+      group,
+      layer,
+      expert,
+      count: counts[expert],
+      value,
+      tokens: c.tokens[cell],
+    }));
   });
   const top = rows.reduce((best, row) => (row.value > best.value ? row : best), rows[0]);
   const [low, high] = wilson(top.count, top.tokens * c.k).map((p) => p * E);
@@ -144,10 +188,15 @@ function utilMetric(c: LoadCounts, facts: readonly LayerFacts[], chosen: readonl
     formula: "u_e = E · c_e / Σ c",
     source: "NeMo Automodel #1232",
     tokens: top.tokens,
-    ...(fair < ENOUGH ? { warning: `an expert's fair share is ${num(fair, 3)} tokens, too few to tell imbalance from chance` } : {}),
+    ...(fair < ENOUGH
+      ? { warning: `an expert's fair share is ${num(fair, 3)} tokens, too few to tell imbalance from chance` }
+      : {}),
     table: new Table(
       {
-        group: coded(Int32Array.from(rows, (r) => r.group), c.groups),
+        group: coded(
+          Int32Array.from(rows, (r) => r.group),
+          c.groups,
+        ),
         layer: numbers(Int32Array.from(rows, (r) => r.layer)),
         expert: numbers(Int32Array.from(rows, (r) => r.expert)),
         count: numbers(Float64Array.from(rows, (r) => r.count)),
@@ -189,14 +238,21 @@ function deadMetric(c: LoadCounts, facts: readonly LayerFacts[], chosen: readonl
     formula: `c = 0 where N·k/E ≥ ${ENOUGH}; P(0) = (1 − k/E)^N`,
     source: "definition here",
     tokens,
-    ...(expectedCount(tokens, c.k, E) < ENOUGH ? { warning: `${num(expectedCount(tokens, c.k, E), 3)} tokens are expected of each expert; ${ENOUGH} are needed to call one dead` } : {}),
+    ...(expectedCount(tokens, c.k, E) < ENOUGH
+      ? {
+          warning: `${num(expectedCount(tokens, c.k, E), 3)} tokens are expected of each expert; ${ENOUGH} are needed to call one dead`,
+        }
+      : {}),
     table: new Table<DeadRow>(
       {
         layer: numbers(Int32Array.from(rows, (r) => r.layer)),
         expert: numbers(Int32Array.from(rows, (r) => r.expert)),
         expected: numbers(Float32Array.from(rows, (r) => r.expected)),
         p_none: numbers(Float32Array.from(rows, (r) => r.p_none)),
-        verdict: coded(Int32Array.from(rows, (r) => (r.verdict === "dead" ? 0 : 1)), ["dead", "cold"]),
+        verdict: coded(
+          Int32Array.from(rows, (r) => (r.verdict === "dead" ? 0 : 1)),
+          ["dead", "cold"],
+        ),
       },
       { name: "dead", context: { layers: facts } },
     ),

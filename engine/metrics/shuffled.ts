@@ -40,12 +40,17 @@ const ENOUGH_SEQUENCES = 20;
 export function mutualInformationMetric(run: Captured, o: MutualInformationOptions): Metric {
   const b = routingBlock(run);
   const { groups, groupOf } = groupsBy(run, o.by);
-  if (groups.length < 2) throw new ArgumentError(`mutualInformation({ by: "${o.by}" }): every token has the same ${o.by}, "${groups[0]}"; two are needed`);
+  if (groups.length < 2)
+    throw new ArgumentError(
+      `mutualInformation({ by: "${o.by}" }): every token has the same ${o.by}, "${groups[0]}"; two are needed`,
+    );
   const layers = o.layer ?? Array.from(b.layers);
   const { seq } = run.tokens;
   const bySequence = labelledSequences(groupOf, seq, run.sequences);
   const whole = bySequence !== null && bySequence.labels.length >= ENOUGH_SEQUENCES;
-  const perLayer = layers.map((layer) => units(b, b.layers.indexOf(layer), groupOf, whole ? bySequence!.unitOf : null, seq));
+  const perLayer = layers.map((layer) =>
+    units(b, b.layers.indexOf(layer), groupOf, whole ? bySequence!.unitOf : null, seq),
+  );
   const cost = perLayer.reduce((sum, u) => sum + u.length * (whole ? b.experts : 1), 0);
   const shuffles = o.shuffles ?? Math.max(100, Math.min(1000, Math.floor(STEPS / Math.max(1, cost))));
   const next = random(o.seed ?? 1);
@@ -74,7 +79,12 @@ export function mutualInformationMetric(run: Captured, o: MutualInformationOptio
     formula: `I(${o.by}; expert) = Σ p(d,e) ln( p(d,e) / p(d)p(e) ), labels shuffled by ${whole ? "sequence" : "token"}`,
     source: "Shannon 1948; specialisation after OLMoE, 2409.02060",
     tokens: b.rows.length,
-    ...(whole ? {} : { warning: "labels were shuffled token by token, as if tokens of one text were independent: with few texts chance is larger than it looks" }),
+    ...(whole
+      ? {}
+      : {
+          warning:
+            "labels were shuffled token by token, as if tokens of one text were independent: with few texts chance is larger than it looks",
+        }),
     table: new Table<LayerInformation>(
       {
         layer: numbers(Int32Array.from(rows, (r) => r.layer)),
@@ -94,7 +104,13 @@ interface Unit {
   readonly experts: Int32Array;
 }
 
-function units(b: ReturnType<typeof routingBlock>, l: number, groupOf: Int32Array, unitOf: Int32Array | null, seq: Int32Array): Unit[] {
+function units(
+  b: ReturnType<typeof routingBlock>,
+  l: number,
+  groupOf: Int32Array,
+  unitOf: Int32Array | null,
+  seq: Int32Array,
+): Unit[] {
   if (!unitOf) {
     const out: Unit[] = [];
     for (let i = 0; i < b.length; i++) {
@@ -117,7 +133,11 @@ function units(b: ReturnType<typeof routingBlock>, l: number, groupOf: Int32Arra
 }
 
 /** The label of each sequence, when its tokens agree on one. */
-function labelledSequences(groupOf: Int32Array, seq: Int32Array, sequences: number): { unitOf: Int32Array; labels: number[] } | null {
+function labelledSequences(
+  groupOf: Int32Array,
+  seq: Int32Array,
+  sequences: number,
+): { unitOf: Int32Array; labels: number[] } | null {
   const unitOf = new Int32Array(sequences).fill(-1);
   for (let t = 0; t < groupOf.length; t++) {
     if (groupOf[t] < 0) continue;

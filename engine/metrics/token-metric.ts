@@ -28,7 +28,12 @@ export interface TokenMeasure {
 }
 
 /** A number that each decision has, summed up by layer. The interval is that of the mean over layers, tokens taken as independent. */
-export function tokenMetric(run: Captured, values: Float32Array, measure: TokenMeasure, chosen: readonly number[]): Metric {
+export function tokenMetric(
+  run: Captured,
+  values: Float32Array,
+  measure: TokenMeasure,
+  chosen: readonly number[],
+): Metric {
   const b = routingBlock(run);
   const rows = chosen.map((layer) => {
     const l = b.layers.indexOf(layer);

@@ -1,5 +1,5 @@
 import { num } from "../display/format.ts";
-import { type Captured, capturesOf, SUMMARY, type SiteCapture } from "../run/captured.ts";
+import { type Captured, capturesOf, type SiteCapture, SUMMARY } from "../run/captured.ts";
 import type { Layers } from "../sites/selector.ts";
 import { visible } from "../tables/attention.ts";
 import { notCaptured } from "../tables/routing-block.ts";
@@ -28,7 +28,12 @@ export function attnEntropy(run: Captured, o: AttnEntropyOptions = {}): Figure {
   const captures = capturesOf(run, "attn.summary");
   if (captures.length === 0) throw notCaptured("The attention summary", '"attention"');
   const { facts } = run;
-  const layers = chooseLayers(o.layer, captures.map((c) => c.layer), facts.layers, "plot.attnEntropy");
+  const layers = chooseLayers(
+    o.layer,
+    captures.map((c) => c.layer),
+    facts.layers,
+    "plot.attnEntropy",
+  );
   const kinds = (["global", "chunked"] as const).filter((kind) => layers.some((l) => facts.layers[l].kind === kind));
   let last = 1;
   for (const c of captures) for (const t of c.rows) last = Math.max(last, run.tokens.pos[t] + 1);
@@ -43,7 +48,12 @@ export function attnEntropy(run: Captured, o: AttnEntropyOptions = {}): Figure {
       box: { x: kinds.length === 1 ? [0, 1] : i === 0 ? [0, w] : [w + gap, 1], y: [0, 1] },
       title: `${kind} layers ${mine.map((c) => c.layer).join(", ")}`.slice(0, 60),
       x: { label: "position", kind: log ? "log" : "linear", domain: log ? [1, last] : [0, last], grid: true },
-      y: { kind: "log", domain: [1, Math.max(10, last * 1.25)], grid: true, ...(i === 0 ? { label: "effective keys, exp(entropy)" } : {}) },
+      y: {
+        kind: "log",
+        domain: [1, Math.max(10, last * 1.25)],
+        grid: true,
+        ...(i === 0 ? { label: "effective keys, exp(entropy)" } : {}),
+      },
       marks: marksOf(run, mine, chunk, last, log, kind === "global" && facts.temperatureTuning),
     };
   });
@@ -63,7 +73,14 @@ export function attnEntropy(run: Captured, o: AttnEntropyOptions = {}): Figure {
   };
 }
 
-function marksOf(run: Captured, captures: readonly SiteCapture[], chunk: number, last: number, log: boolean, tuned: boolean): Mark[] {
+function marksOf(
+  run: Captured,
+  captures: readonly SiteCapture[],
+  chunk: number,
+  last: number,
+  log: boolean,
+  tuned: boolean,
+): Mark[] {
   const on = binned(run, captures, SUMMARY.indexOf("entropy"), last, log);
   const off = binned(run, captures, SUMMARY.indexOf("entropy_off"), last, log);
   const limit: Line = {
@@ -74,14 +91,26 @@ function marksOf(run: Captured, captures: readonly SiteCapture[], chunk: number,
     width: 1,
     name: "all visible keys alike",
   };
-  const hover = (s: Series) => (i: number) => `position ${num(s.x[i])}: ${num(s.mid[i], 3)} keys (entropy ${num(Math.log(s.mid[i]), 3)} nats), half of the heads ${num(s.lo[i], 3)} to ${num(s.hi[i], 3)}`;
+  const hover = (s: Series) => (i: number) =>
+    `position ${num(s.x[i])}: ${num(s.mid[i], 3)} keys (entropy ${num(Math.log(s.mid[i]), 3)} nats), half of the heads ${num(s.lo[i], 3)} to ${num(s.hi[i], 3)}`;
   const marks: Mark[] = [
     limit,
     { mark: "band", ...on, color: SERIES.first, opacity: 0.2, name: "quartiles" },
     { mark: "line", x: on.x, y: on.mid, color: SERIES.first, width: 2, name: "with temperature", hover: hover(on) },
   ];
-  if (tuned) marks.push({ mark: "line", x: off.x, y: off.mid, color: SERIES.second, width: 1.7, dash: true, name: "without temperature", hover: hover(off) });
-  if (tuned && run.facts.floorScale < last) marks.push({ mark: "rule", axis: "x", at: run.facts.floorScale, label: "floor_scale" });
+  if (tuned)
+    marks.push({
+      mark: "line",
+      x: off.x,
+      y: off.mid,
+      color: SERIES.second,
+      width: 1.7,
+      dash: true,
+      name: "without temperature",
+      hover: hover(off),
+    });
+  if (tuned && run.facts.floorScale < last)
+    marks.push({ mark: "rule", axis: "x", at: run.facts.floorScale, label: "floor_scale" });
   return marks;
 }
 
@@ -100,7 +129,9 @@ function ceiling(last: number, chunk: number): number[] {
 /** exp(entropy) at the quartiles over all heads and layers, in even bins of the position (of its logarithm when `log`). */
 function binned(run: Captured, captures: readonly SiteCapture[], stat: number, last: number, log: boolean): Series {
   const n = Math.min(BINS, last);
-  const binOf = log ? (p: number) => Math.min(n - 1, Math.floor((Math.log(p + 1) / Math.log(last + 1)) * n)) : (p: number) => Math.min(n - 1, Math.floor((p / last) * n));
+  const binOf = log
+    ? (p: number) => Math.min(n - 1, Math.floor((Math.log(p + 1) / Math.log(last + 1)) * n))
+    : (p: number) => Math.min(n - 1, Math.floor((p / last) * n));
   const values: number[][] = Array.from({ length: n }, () => []);
   const sum = new Float64Array(n);
   const seen = new Float64Array(n);
@@ -117,6 +148,10 @@ function binned(run: Captured, captures: readonly SiteCapture[], stat: number, l
   const bins = values.flatMap((v, i) => (v.length > 0 ? [i] : []));
   const sorted = bins.map((i) => Float64Array.from(values[i]).sort());
   const at = (q: number) => Float64Array.from(sorted, (v) => Math.exp(quantile(v, q)));
-  return { x: Float64Array.from(bins, (i) => sum[i] / seen[i] + (log ? 1 : 0)), lo: at(0.25), mid: at(0.5), hi: at(0.75) };
+  return {
+    x: Float64Array.from(bins, (i) => sum[i] / seen[i] + (log ? 1 : 0)),
+    lo: at(0.25),
+    mid: at(0.5),
+    hi: at(0.75),
+  };
 }
-

@@ -16,19 +16,29 @@ const OVERLAYS: Record<string, { name: string; color: string; law: (pos: number,
   off: { name: "off (1)", color: GREY, law: () => 1 },
   logn: { name: "log-n: ln n / ln floor_scale", color: SERIES.second, law: (pos, f) => logN(pos, f.floorScale) },
   // Peng et al. 2023 (2309.00071), eq. 22, with s = n / floor_scale; applied to q and k there, hence squared here.
-  yarn: { name: "YaRN: (0.1 ln s + 1)², s = n / floor_scale", color: SERIES.third, law: (pos, f) => (0.1 * Math.log(Math.max(1, (pos + 1) / f.floorScale)) + 1) ** 2 },
+  yarn: {
+    name: "YaRN: (0.1 ln s + 1)², s = n / floor_scale",
+    color: SERIES.third,
+    law: (pos, f) => (0.1 * Math.log(Math.max(1, (pos + 1) / f.floorScale)) + 1) ** 2,
+  },
 };
 const KNOWN = Object.keys(OVERLAYS);
 /** Beyond so many stairs the curve is drawn at even steps of the logarithm. */
 const MAX_STAIRS = 4000;
 
 /** The factor on the query by position, in the layers without RoPE; strokes at the foot mark the positions that a run has. */
-export function attnTemperature(facts: ModelFacts, positions: ArrayLike<number> | null, o: AttnTemperatureOptions = {}): Figure {
+export function attnTemperature(
+  facts: ModelFacts,
+  positions: ArrayLike<number> | null,
+  o: AttnTemperatureOptions = {},
+): Figure {
   const to = o.to ?? 1e7;
-  if (!(to >= 2)) throw new ArgumentError(`plot.attnTemperature: to is ${to}; give the last position, for example { to: 1e6 }`);
+  if (!(to >= 2))
+    throw new ArgumentError(`plot.attnTemperature: to is ${to}; give the last position, for example { to: 1e6 }`);
   const names = typeof o.overlay === "string" ? [o.overlay] : (o.overlay ?? ["logn"]);
   for (const name of names)
-    if (!KNOWN.includes(name)) throw new ArgumentError(`plot.attnTemperature: overlay "${name}" is not one of ${KNOWN.join(", ")}`);
+    if (!KNOWN.includes(name))
+      throw new ArgumentError(`plot.attnTemperature: overlay "${name}" is not one of ${KNOWN.join(", ")}`);
   const layers = facts.layers.filter((l) => !l.rope).map((l) => l.index);
   const on = facts.temperatureTuning && layers.length > 0;
   const law = (pos: number) => (on ? temperatureAt(pos, facts.floorScale, facts.attnScale) : 1);
@@ -40,7 +50,15 @@ export function attnTemperature(facts: ModelFacts, positions: ArrayLike<number> 
   const smooth = Float64Array.from({ length: 200 }, (_, i) => to ** (i / 199));
   for (const name of names) {
     const { name: label, color, law: other } = OVERLAYS[name];
-    const line: Line = { mark: "line", x: smooth, y: smooth.map((n) => other(n - 1, facts)), color, width: 1.4, dash: true, name: label };
+    const line: Line = {
+      mark: "line",
+      x: smooth,
+      y: smooth.map((n) => other(n - 1, facts)),
+      color,
+      width: 1.4,
+      dash: true,
+      name: label,
+    };
     top = Math.max(top, other(to - 1, facts));
     marks.push(line);
     legend.push({ name: label, color, form: "dash" });
@@ -82,7 +100,8 @@ export function attnTemperature(facts: ModelFacts, positions: ArrayLike<number> 
 /** Where the law steps, the last position at the end. */
 function stairPositions(to: number, floorScale: number): Float64Array {
   const n = Math.floor(to / floorScale);
-  if (n <= MAX_STAIRS) return Float64Array.from([0, ...Array.from({ length: n }, (_, i) => (i + 1) * floorScale - 1), to - 1]);
+  if (n <= MAX_STAIRS)
+    return Float64Array.from([0, ...Array.from({ length: n }, (_, i) => (i + 1) * floorScale - 1), to - 1]);
   const at = new Set<number>([0]);
   for (let i = 0; i <= MAX_STAIRS; i++) {
     const stair = Math.floor((to / floorScale) ** (i / MAX_STAIRS));

@@ -14,19 +14,64 @@ export const SERIES = { first: "#0072B2", second: "#D55E00", third: "#009E73" } 
 /** Dark-to-light and around-zero ramps, sampled; values between are mixed linearly in sRGB. */
 const RAMPS = {
   /** Nuñez, Anderton & Renslow 2018: perceptually even, readable in grey and by colour-blind readers. */
-  cividis: ["#00224e", "#123570", "#3b496c", "#575d6d", "#707173", "#8a8678", "#a59c74", "#c3b369", "#e1cc55", "#fee838"],
+  cividis: [
+    "#00224e",
+    "#123570",
+    "#3b496c",
+    "#575d6d",
+    "#707173",
+    "#8a8678",
+    "#a59c74",
+    "#c3b369",
+    "#e1cc55",
+    "#fee838",
+  ],
   /** Smith & van der Walt 2015. */
-  viridis: ["#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725"],
+  viridis: [
+    "#440154",
+    "#482878",
+    "#3e4989",
+    "#31688e",
+    "#26828e",
+    "#1f9e89",
+    "#35b779",
+    "#6ece58",
+    "#b5de2b",
+    "#fde725",
+  ],
   /** Blue below, red above, near-white between; after ColorBrewer's RdBu, ends kept apart in lightness from the middle only. */
-  balance: ["#1d4f91", "#2f79b5", "#6aacd0", "#b0d2e6", "#e8eef2", "#f6f5f4", "#f9e8de", "#f5bb9b", "#e0805f", "#c2403b", "#8e1a2c"],
+  balance: [
+    "#1d4f91",
+    "#2f79b5",
+    "#6aacd0",
+    "#b0d2e6",
+    "#e8eef2",
+    "#f6f5f4",
+    "#f9e8de",
+    "#f5bb9b",
+    "#e0805f",
+    "#c2403b",
+    "#8e1a2c",
+  ],
 } as const;
 
 export type Ramp = keyof typeof RAMPS;
 
 /** How numbers become colours. */
 export type Scale =
-  | { readonly kind: "ramp"; readonly ramp: Ramp; readonly domain: readonly [number, number]; readonly label: string; readonly ticks?: readonly { at: number; text: string }[] }
-  | { readonly kind: "categories"; readonly colors: readonly string[]; readonly names: readonly string[]; readonly label: string };
+  | {
+      readonly kind: "ramp";
+      readonly ramp: Ramp;
+      readonly domain: readonly [number, number];
+      readonly label: string;
+      readonly ticks?: readonly { at: number; text: string }[];
+    }
+  | {
+      readonly kind: "categories";
+      readonly colors: readonly string[];
+      readonly names: readonly string[];
+      readonly label: string;
+    };
 
 export const rampColors = (ramp: Ramp): readonly string[] => RAMPS[ramp];
 
@@ -48,7 +93,8 @@ export function rgbOf(scale: Scale, v: number): [number, number, number] | null 
   return [0, 1, 2].map((c) => Math.round(a[c] + (b[c] - a[c]) * f)) as [number, number, number];
 }
 
-export const hex = (color: string): [number, number, number] => [1, 3, 5].map((i) => Number.parseInt(color.slice(i, i + 2), 16)) as [number, number, number];
+export const hex = (color: string): [number, number, number] =>
+  [1, 3, 5].map((i) => Number.parseInt(color.slice(i, i + 2), 16)) as [number, number, number];
 
 /** Black or white, whichever reads better on the colour (relative luminance, WCAG 2). */
 export function inkOn(color: string): string {

@@ -42,12 +42,18 @@ export function confidence(run: Captured, o: ConfidenceOptions = {}): Figure {
       color,
       width: 2.2,
       name: "median",
-      hover: (i) => `layer ${layers[i]}: median ${num(q[2][i], 3)}, half of the tokens ${num(q[1][i], 3)} to ${num(q[3][i], 3)}`,
+      hover: (i) =>
+        `layer ${layers[i]}: median ${num(q[2][i], 3)}, half of the tokens ${num(q[1][i], 3)} to ${num(q[3][i], 3)}`,
     },
     { mark: "points", x, y: q[2], color, size: layers.length > 24 ? 2 : 3, name: "median" },
     by === "margin"
       ? { mark: "rule", axis: "y", at: NEAR_TIE, label: `near tie (${NEAR_TIE})` }
-      : { mark: "rule", axis: "y", at: Math.log(b.experts), label: `undecided: ln ${b.experts} = ${num(Math.log(b.experts), 3)}` },
+      : {
+          mark: "rule",
+          axis: "y",
+          at: Math.log(b.experts),
+          label: `undecided: ln ${b.experts} = ${num(Math.log(b.experts), 3)}`,
+        },
   ];
   return {
     title: by === "margin" ? "How firmly tokens are routed, by depth" : "How undecided the routers are, by depth",
@@ -63,7 +69,11 @@ export function confidence(run: Captured, o: ConfidenceOptions = {}): Figure {
       {
         box: { x: [0, 1], y: [0, 1] },
         x: { label: "layer", domain: [-0.35, layers.length - 0.65], ticks: layerTicks(layers, 700) },
-        y: { label: by === "margin" ? "margin over the runner-up (logits)" : "entropy of softmax (nats)", domain: [low, top], grid: true },
+        y: {
+          label: by === "margin" ? "margin over the runner-up (logits)" : "entropy of softmax (nats)",
+          domain: [low, top],
+          grid: true,
+        },
         marks,
       },
     ],

@@ -6,7 +6,8 @@ import { dirname, join } from "node:path";
 export const FAMILY = "DejaVu Sans";
 export const MONO = "DejaVu Sans Mono";
 
-const folder = (): string => join(dirname(createRequire(import.meta.url).resolve("dejavu-fonts-ttf/package.json")), "ttf");
+const folder = (): string =>
+  join(dirname(createRequire(import.meta.url).resolve("dejavu-fonts-ttf/package.json")), "ttf");
 const FILES = ["DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSansMono.ttf"] as const;
 export const fontFiles = (): string[] => FILES.map((file) => join(folder(), file));
 
@@ -28,7 +29,8 @@ export function face(which: "regular" | "bold" | "mono"): Face {
 
 function readFace(file: Buffer): Face {
   const tables = new Map<string, number>();
-  for (let i = 0, at = 12; i < file.readUInt16BE(4); i++, at += 16) tables.set(file.toString("latin1", at, at + 4), file.readUInt32BE(at + 8));
+  for (let i = 0, at = 12; i < file.readUInt16BE(4); i++, at += 16)
+    tables.set(file.toString("latin1", at, at + 4), file.readUInt32BE(at + 8));
   const unitsPerEm = file.readUInt16BE(tables.get("head")! + 18);
   const metrics = file.readUInt16BE(tables.get("hhea")! + 34);
   const hmtx = tables.get("hmtx")!;

@@ -23,7 +23,8 @@ export interface Layout {
 }
 
 export function layout(figure: Figure): Layout {
-  const edge = (side: "left" | "right" | "bottom") => Math.max(8, ...figure.panels.filter((p) => touches(p, side)).map((p) => need(p, side)));
+  const edge = (side: "left" | "right" | "bottom") =>
+    Math.max(8, ...figure.panels.filter((p) => touches(p, side)).map((p) => need(p, side)));
   const left = PAD + edge("left");
   const right = PAD + edge("right");
   const subtitle = figure.subtitle ? wrap(figure.subtitle, figure.width - 2 * PAD, TEXT.subtitle) : [];
@@ -41,12 +42,26 @@ export function layout(figure: Figure): Layout {
   const note = figure.note ? wrap(figure.note, figure.width - 2 * PAD, TEXT.tick) : [];
   const bottom = edge("bottom");
   const height = Math.ceil(top + figure.height + bottom + (note.length ? 8 + note.length * 14 : 0) + PAD);
-  return { width: figure.width, height, left, top, right: figure.width - right, bottom: top + figure.height, titleY, subtitleY, subtitle, keyY, note };
+  return {
+    width: figure.width,
+    height,
+    left,
+    top,
+    right: figure.width - right,
+    bottom: top + figure.height,
+    titleY,
+    subtitleY,
+    subtitle,
+    keyY,
+    note,
+  };
 }
 
 /** How far tick texts reach below the axis. */
 export const tickDepth = (a: Axis): number =>
-  a.turned ? Math.max(TEXT.tick, ...(a.ticks ?? []).map((t) => face("regular").width(drawable(t.text)) * TEXT.tick)) : TEXT.tick;
+  a.turned
+    ? Math.max(TEXT.tick, ...(a.ticks ?? []).map((t) => face("regular").width(drawable(t.text)) * TEXT.tick))
+    : TEXT.tick;
 
 const touches = (p: Panel, side: "left" | "right" | "bottom"): boolean =>
   side === "left" ? p.box.x[0] < 0.001 : side === "right" ? p.box.x[1] > 0.999 : p.box.y[0] < 0.001;
@@ -93,7 +108,8 @@ export function ticksOf(axis: Axis, want: number): readonly Tick[] {
   const ticks: Tick[] = [];
   const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
   for (let i = Math.ceil(lo / step - 1e-9); i * step <= hi + step * 1e-9; i++) {
-    const at = i * step;
+    // Not -0, which JSON does not keep.
+    const at = i * step + 0;
     ticks.push({ at, text: short(at, digits) });
   }
   return ticks;
@@ -112,7 +128,8 @@ function logTicks(lo: number, hi: number): Tick[] {
   for (let e = Math.floor(Math.log10(lo)); e <= Math.ceil(Math.log10(hi)); e++)
     for (const m of wide ? [1] : [1, 2, 5]) {
       const at = m * 10 ** e;
-      if (at >= lo * 0.999 && at <= hi * 1.001) ticks.push({ at, text: at >= 1000 && at < 1e4 ? `${at / 1000}k` : short(at, Math.max(0, -e)) });
+      if (at >= lo * 0.999 && at <= hi * 1.001)
+        ticks.push({ at, text: at >= 1000 && at < 1e4 ? `${at / 1000}k` : short(at, Math.max(0, -e)) });
     }
   return ticks;
 }
@@ -148,7 +165,10 @@ export const LEGEND_GAP = 16;
 export const SWATCH = 20;
 
 /** Legend items by row, with their left edges; the colour scale keeps its place at the right. */
-export function legendRows(figure: Figure, width: number): { x: number; item: NonNullable<Figure["legend"]>[number] }[][] {
+export function legendRows(
+  figure: Figure,
+  width: number,
+): { x: number; item: NonNullable<Figure["legend"]>[number] }[][] {
   const room = width - (figure.scale ? scaleRoom(figure.scale.label) + 12 : 0);
   const rows: { x: number; item: NonNullable<Figure["legend"]>[number] }[][] = [[]];
   let x = 0;

@@ -40,7 +40,12 @@ function heat(c: LoadCounts, g: number, util: Float32Array): Panel["marks"][numb
     rows: L,
     z: log2(util),
     scale: UTIL_SCALE,
-    ...(E <= 16 && c.groups.length === 1 ? { text: (l: number, e: number) => (util[l * E + e] === 0 ? "0" : util[l * E + e].toFixed(util[l * E + e] < 9.95 ? 1 : 0)) } : {}),
+    ...(E <= 16 && c.groups.length === 1
+      ? {
+          text: (l: number, e: number) =>
+            util[l * E + e] === 0 ? "0" : util[l * E + e].toFixed(util[l * E + e] < 9.95 ? 1 : 0),
+        }
+      : {}),
     hover: (l, e) =>
       `layer ${c.layers[l]}, expert ${e}: utilisation ${num(util[l * E + e], 3)} (${num(c.count[(g * L + l) * E + e])} of ${num(c.tokens[g * L + l] * c.k)})`,
   };
@@ -82,9 +87,23 @@ function single(c: LoadCounts, what: string): Figure {
         box: { x: [0, wide], y: [split + 8 / height, 1] },
         title: "mean utilisation of each expert",
         x: { domain: x, bare: true },
-        y: { domain: [0, meanTop], ticks: [{ at: 0, text: "0" }, { at: 1, text: "1" }] },
+        y: {
+          domain: [0, meanTop],
+          ticks: [
+            { at: 0, text: "0" },
+            { at: 1, text: "1" },
+          ],
+        },
         marks: [
-          { mark: "bars", along: "y", at: range(E), length: mean, color: GREY, name: "mean utilisation", hover: (e) => `expert ${e}: mean utilisation ${num(mean[e], 3)}` },
+          {
+            mark: "bars",
+            along: "y",
+            at: range(E),
+            length: mean,
+            color: GREY,
+            name: "mean utilisation",
+            hover: (e) => `expert ${e}: mean utilisation ${num(mean[e], 3)}`,
+          },
           { mark: "rule", axis: "y", at: 1 },
         ],
       },
@@ -126,10 +145,21 @@ function multiples(c: LoadCounts, what: string): Figure {
     const [row, col] = [Math.floor(i / columns), i % columns];
     const top = 1 - (row * (each + 46)) / height;
     return {
-      box: { x: [col * (w + gap), col === columns - 1 ? 1 : col * (w + gap) + w], y: [Math.max(0, top - each / height), top] },
+      box: {
+        x: [col * (w + gap), col === columns - 1 ? 1 : col * (w + gap) + w],
+        y: [Math.max(0, top - each / height), top],
+      },
       title: `${c.groups[g]}  (${tokens(c.tokens[g * L])})`,
-      x: { domain: [-0.5, E - 0.5], ticks: expertTicks(E, 200), ...(i + columns >= shown.length ? { label: "expert" } : {}) },
-      y: { domain: [-0.5, L - 0.5], ticks: col === 0 ? layerTicks(c.layers, each) : [], ...(col === 0 ? { label: "layer" } : {}) },
+      x: {
+        domain: [-0.5, E - 0.5],
+        ticks: expertTicks(E, 200),
+        ...(i + columns >= shown.length ? { label: "expert" } : {}),
+      },
+      y: {
+        domain: [-0.5, L - 0.5],
+        ticks: col === 0 ? layerTicks(c.layers, each) : [],
+        ...(col === 0 ? { label: "layer" } : {}),
+      },
       marks: [heat(c, g, utilOf(c, g))],
     };
   });

@@ -9,18 +9,33 @@ import { tokens, tokenTicks } from "./scope.ts";
 const MAX_TOKENS = 4000;
 
 /** What an edit did to the prediction: every token's log-probability in both runs, and below the change, b less a. */
-export function logprobDiff(a: Captured, b: Captured, rows: Alignment, names: readonly [string, string] = ["a", "b"]): Figure {
+export function logprobDiff(
+  a: Captured,
+  b: Captured,
+  rows: Alignment,
+  names: readonly [string, string] = ["a", "b"],
+): Figure {
   const known = Array.from(rows.a.keys()).filter((i) => {
     const [t, u] = [rows.a[i], rows.b[i]];
-    return a.tokens.ids[t] === b.tokens.ids[u] && Number.isFinite(a.tokens.logprob[t]) && Number.isFinite(b.tokens.logprob[u]);
+    return (
+      a.tokens.ids[t] === b.tokens.ids[u] &&
+      Number.isFinite(a.tokens.logprob[t]) &&
+      Number.isFinite(b.tokens.logprob[u])
+    );
   });
   const pool = Math.ceil(known.length / MAX_TOKENS) || 1;
   const n = Math.ceil(known.length / pool);
-  const mean = (run: Captured, side: Int32Array) => Float32Array.from({ length: n }, (_, j) => average(known.slice(j * pool, (j + 1) * pool), (i) => run.tokens.logprob[side[i]]));
+  const mean = (run: Captured, side: Int32Array) =>
+    Float32Array.from({ length: n }, (_, j) =>
+      average(known.slice(j * pool, (j + 1) * pool), (i) => run.tokens.logprob[side[i]]),
+    );
   const [la, lb] = [mean(a, rows.a), mean(b, rows.b)];
   const delta = la.map((v, j) => lb[j] - v);
   const at = Int32Array.from({ length: n }, (_, j) => rows.a[known[j * pool]]);
-  const [lossA, lossB] = [-average(known, (i) => a.tokens.logprob[rows.a[i]]), -average(known, (i) => b.tokens.logprob[rows.b[i]])];
+  const [lossA, lossB] = [
+    -average(known, (i) => a.tokens.logprob[rows.a[i]]),
+    -average(known, (i) => b.tokens.logprob[rows.b[i]]),
+  ];
   const width = Math.max(520, Math.min(900, n * 13 + 90));
   const x = tokenTicks(a, at, width - 90);
   const domain = [-0.6, n - 0.4] as const;
@@ -46,8 +61,24 @@ export function logprobDiff(a: Captured, b: Captured, rows: Alignment, names: re
         marks: [
           ...(n <= 400
             ? ([
-                { mark: "points", x: range(n), y: la, color: GREY, size: 3.4, name: names[0], hover: (j: number) => `${word(j)}: ${names[0]} ${num(la[j], 3)}` },
-                { mark: "points", x: range(n), y: lb, color: SERIES.first, size: 3, name: names[1], hover: (j: number) => `${word(j)}: ${names[1]} ${num(lb[j], 3)}` },
+                {
+                  mark: "points",
+                  x: range(n),
+                  y: la,
+                  color: GREY,
+                  size: 3.4,
+                  name: names[0],
+                  hover: (j: number) => `${word(j)}: ${names[0]} ${num(la[j], 3)}`,
+                },
+                {
+                  mark: "points",
+                  x: range(n),
+                  y: lb,
+                  color: SERIES.first,
+                  size: 3,
+                  name: names[1],
+                  hover: (j: number) => `${word(j)}: ${names[1]} ${num(lb[j], 3)}`,
+                },
               ] as const)
             : ([
                 { mark: "line", x: range(n), y: la, color: GREY, width: 1, name: names[0] },
@@ -60,7 +91,15 @@ export function logprobDiff(a: Captured, b: Captured, rows: Alignment, names: re
         x: { label: x.label, domain, ticks: x.ticks, turned: x.turned },
         y: { label: "change (nats)", domain: [-reach, reach], grid: true },
         marks: [
-          { mark: "bars", along: "y", at: range(n), length: delta, color: Array.from(delta, (d) => (d >= 0 ? SERIES.first : SERIES.second)), name: "change", hover: (j) => `${word(j)}: ${delta[j] >= 0 ? "+" : ""}${num(delta[j], 3)} nats` },
+          {
+            mark: "bars",
+            along: "y",
+            at: range(n),
+            length: delta,
+            color: Array.from(delta, (d) => (d >= 0 ? SERIES.first : SERIES.second)),
+            name: "change",
+            hover: (j) => `${word(j)}: ${delta[j] >= 0 ? "+" : ""}${num(delta[j], 3)} nats`,
+          },
           { mark: "rule", axis: "y", at: 0 },
         ],
       },

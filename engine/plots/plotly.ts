@@ -10,15 +10,36 @@ export interface PlotlyFigure {
 }
 
 /** Reads on white and on black paper. */
-const INK = { text: "#7b818b", strong: "#7b818b", axis: "rgba(128,134,143,0.6)", grid: "rgba(128,134,143,0.18)" } as const;
+const INK = {
+  text: "#7b818b",
+  strong: "#7b818b",
+  axis: "rgba(128,134,143,0.6)",
+  grid: "rgba(128,134,143,0.18)",
+} as const;
 const FONT = "system-ui, -apple-system, Segoe UI, Roboto, Helvetica, Arial, sans-serif";
 /** A cell's own hover text costs its length; maps with more cells than this say the numbers only. */
 const HOVER_CELLS = 8000;
 
 /** Typed arrays travel as base64, a third of their JSON. */
 export function packed(array: ArrayLike<number>, shape?: readonly number[]): unknown {
-  const f = array instanceof Float64Array || array instanceof Float32Array || array instanceof Int32Array || array instanceof Uint8Array || array instanceof Int16Array ? array : Float64Array.from(array);
-  const dtype = f instanceof Float64Array ? "f8" : f instanceof Float32Array ? "f4" : f instanceof Int32Array ? "i4" : f instanceof Int16Array ? "i2" : "u1";
+  const f =
+    array instanceof Float64Array ||
+    array instanceof Float32Array ||
+    array instanceof Int32Array ||
+    array instanceof Uint8Array ||
+    array instanceof Int16Array
+      ? array
+      : Float64Array.from(array);
+  const dtype =
+    f instanceof Float64Array
+      ? "f8"
+      : f instanceof Float32Array
+        ? "f4"
+        : f instanceof Int32Array
+          ? "i4"
+          : f instanceof Int16Array
+            ? "i2"
+            : "u1";
   const bdata = Buffer.from(f.buffer, f.byteOffset, f.byteLength).toString("base64");
   return shape ? { dtype, bdata, shape: shape.join(", ") } : { dtype, bdata };
 }
@@ -34,12 +55,23 @@ export function toPlotly(figure: Figure): PlotlyFigure {
     axes[`xaxis${n}`] = axis(panel.x, panel.box.x, `y${n}`, (l.right - l.left) * (panel.box.x[1] - panel.box.x[0]), 80);
     axes[`yaxis${n}`] = axis(panel.y, panel.box.y, `x${n}`, (l.bottom - l.top) * (panel.box.y[1] - panel.box.y[0]), 45);
     for (const mark of panel.marks) addMark(mark, panel, `x${n}`, `y${n}`, figure, l, data, shapes, annotations);
-    if (panel.title) annotations.push(note(panel.title, panel.box.x[0], panel.box.y[1], { yanchor: "bottom", xanchor: "left" }));
+    if (panel.title)
+      annotations.push(note(panel.title, panel.box.x[0], panel.box.y[1], { yanchor: "bottom", xanchor: "left" }));
   });
   return {
     data,
     layout: {
-      title: { text: escape(figure.title), x: 0, xref: "container", xanchor: "left", pad: { l: PAD }, y: 1 - (l.titleY - 5) / l.height, yref: "container", yanchor: "middle", font: { size: TEXT.title + 1 } },
+      title: {
+        text: escaped(figure.title),
+        x: 0,
+        xref: "container",
+        xanchor: "left",
+        pad: { l: PAD },
+        y: 1 - (l.titleY - 5) / l.height,
+        yref: "container",
+        yanchor: "middle",
+        font: { size: TEXT.title + 1 },
+      },
       width: figure.width,
       height: l.height,
       margin: { l: l.left, r: l.width - l.right, t: l.top, b: l.height - l.bottom, autoexpand: false, pad: 0 },
@@ -59,32 +91,61 @@ export function toPlotly(figure: Figure): PlotlyFigure {
 }
 
 /** Plotly reads a few HTML tags in text; ours has none. */
-const escape = (s: string): string => s.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+const escaped = (s: string): string => s.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 
 function note(text: string, x: number, y: number, more: Record<string, unknown> = {}): Record<string, unknown> {
-  return { text, x, y, xref: "paper", yref: "paper", showarrow: false, align: "left", font: { size: TEXT.axis }, ...more };
+  return {
+    text,
+    x,
+    y,
+    xref: "paper",
+    yref: "paper",
+    showarrow: false,
+    align: "left",
+    font: { size: TEXT.axis },
+    ...more,
+  };
 }
 
 /** Subtitle, legend and note, at the pixels where the SVG has them. Hues are written as text, so that a theme cannot lose them. */
 function header(figure: Figure, l: Layout): Record<string, unknown>[] {
   const at = (x: number, y: number, text: string, more: Record<string, unknown> = {}) =>
     note(text, 0, 1, { xanchor: "left", yanchor: "middle", xshift: x - l.left, yshift: l.top - y, ...more });
-  const out = l.subtitle.map((line, i) => at(PAD, l.subtitleY[i] - 4, escape(line), { font: { size: TEXT.subtitle } }));
+  const out = l.subtitle.map((line, i) =>
+    at(PAD, l.subtitleY[i] - 4, escaped(line), { font: { size: TEXT.subtitle } }),
+  );
   if (l.keyY !== null)
     legendRows(figure, figure.width - 2 * PAD).forEach((row, i) => {
       for (const { x, item } of row) {
         const sign = { line: "━", dash: "╍", box: "■", tick: "❘", dot: "●" }[item.form];
         const color = item.opacity === undefined ? item.color : fade(item.color, Math.min(1, item.opacity + 0.25));
-        out.push(at(PAD + x, l.keyY! + i * 17, `<span style="color:${color}">${sign}</span> ${escape(item.name)}`, { font: { size: TEXT.legend } }));
+        out.push(
+          at(PAD + x, l.keyY! + i * 17, `<span style="color:${color}">${sign}</span> ${escaped(item.name)}`, {
+            font: { size: TEXT.legend },
+          }),
+        );
       }
     });
   if (figure.scale && l.keyY !== null)
-    out.push(at(l.width - PAD - SCALE_WIDTH - 12, l.keyY, escape(figure.scale.label), { xanchor: "right", font: { size: TEXT.tick } }));
-  l.note.forEach((line, i) => out.push(at(PAD, l.height - PAD - 4 - (l.note.length - 1 - i) * 14, escape(line), { font: { size: TEXT.tick } })));
+    out.push(
+      at(l.width - PAD - SCALE_WIDTH - 12, l.keyY, escaped(figure.scale.label), {
+        xanchor: "right",
+        font: { size: TEXT.tick },
+      }),
+    );
+  l.note.forEach((line, i) => {
+    out.push(at(PAD, l.height - PAD - 4 - (l.note.length - 1 - i) * 14, escaped(line), { font: { size: TEXT.tick } }));
+  });
   return out;
 }
 
-function axis(a: Axis, box: readonly [number, number], anchor: string, pixels: number, every: number): Record<string, unknown> {
+function axis(
+  a: Axis,
+  box: readonly [number, number],
+  anchor: string,
+  pixels: number,
+  every: number,
+): Record<string, unknown> {
   const log = a.kind === "log";
   const place = {
     domain: [...box],
@@ -106,10 +167,12 @@ function axis(a: Axis, box: readonly [number, number], anchor: string, pixels: n
     ticklen: 4,
     tickcolor: INK.axis,
     // Given ticks stay when one zooms; others are chosen anew.
-    ...(a.ticks || log ? { tickmode: "array", tickvals: ticks.map((t) => t.at), ticktext: ticks.map((t) => escape(t.text)) } : { nticks: Math.max(3, Math.round(pixels / every) + 1) }),
+    ...(a.ticks || log
+      ? { tickmode: "array", tickvals: ticks.map((t) => t.at), ticktext: ticks.map((t) => escaped(t.text)) }
+      : { nticks: Math.max(3, Math.round(pixels / every) + 1) }),
     tickfont: { size: TEXT.tick },
     ...(a.turned ? { tickangle: -90 } : { tickangle: 0 }),
-    ...(a.label ? { title: { text: escape(a.label), font: { size: TEXT.axis + 0.5 }} } : {}),
+    ...(a.label ? { title: { text: escaped(a.label), font: { size: TEXT.axis + 0.5 } } } : {}),
   };
 }
 
@@ -134,8 +197,19 @@ function addMark(
       data.push({ ...line(mark), ...on });
       return;
     case "band": {
-      const edge = { type: "scatter", mode: "lines", x: packed(mark.x), line: { width: 0 }, name: escape(mark.name), hoverinfo: "skip", ...on };
-      data.push({ ...edge, y: packed(mark.lo) }, { ...edge, y: packed(mark.hi), fill: "tonexty", fillcolor: fade(mark.color, mark.opacity) });
+      const edge = {
+        type: "scatter",
+        mode: "lines",
+        x: packed(mark.x),
+        line: { width: 0 },
+        name: escaped(mark.name),
+        hoverinfo: "skip",
+        ...on,
+      };
+      data.push(
+        { ...edge, y: packed(mark.lo) },
+        { ...edge, y: packed(mark.hi), fill: "tonexty", fillcolor: fade(mark.color, mark.opacity) },
+      );
       return;
     }
     case "bars":
@@ -145,7 +219,17 @@ function addMark(
       data.push({ ...points(mark), ...on });
       return;
     case "rug":
-      for (const x of Array.from(mark.x)) shapes.push({ type: "line", xref: xaxis, yref: `${yaxis} domain`, x0: x, x1: x, y0: 0, y1: 0.04, line: { color: fade(mark.color, 0.6), width: 1 } });
+      for (const x of Array.from(mark.x))
+        shapes.push({
+          type: "line",
+          xref: xaxis,
+          yref: `${yaxis} domain`,
+          x0: x,
+          x1: x,
+          y0: 0,
+          y1: 0.04,
+          line: { color: fade(mark.color, 0.6), width: 1 },
+        });
       return;
     case "rule": {
       const color = mark.color ?? GREY;
@@ -159,19 +243,35 @@ function addMark(
       });
       if (mark.label)
         annotations.push({
-          text: escape(mark.label),
+          text: escaped(mark.label),
           showarrow: false,
           font: { size: TEXT.tick, color },
           // Annotations on a log axis take the exponent.
           ...(vertical
-            ? { xref: xaxis, yref: `${yaxis} domain`, x: exponent(panel.x, mark.at), y: 1, xanchor: "left", yanchor: "top", xshift: 3 }
-            : { xref: `${xaxis} domain`, yref: yaxis, x: 1, y: exponent(panel.y, mark.at), xanchor: "right", yanchor: "bottom", yshift: 1 }),
+            ? {
+                xref: xaxis,
+                yref: `${yaxis} domain`,
+                x: exponent(panel.x, mark.at),
+                y: 1,
+                xanchor: "left",
+                yanchor: "top",
+                xshift: 3,
+              }
+            : {
+                xref: `${xaxis} domain`,
+                yref: yaxis,
+                x: 1,
+                y: exponent(panel.y, mark.at),
+                xanchor: "right",
+                yanchor: "bottom",
+                yshift: 1,
+              }),
         });
       return;
     }
     case "label":
       annotations.push({
-        text: escape(mark.text),
+        text: escaped(mark.text),
         showarrow: false,
         xref: xaxis,
         yref: yaxis,
@@ -189,15 +289,31 @@ const exponent = (a: Axis, v: number): number => (a.kind === "log" ? Math.log10(
 function colorscale(scale: Scale): { zmin: number; zmax: number; colorscale: [number, string][] } {
   if (scale.kind === "ramp") {
     const stops = rampColors(scale.ramp);
-    return { zmin: scale.domain[0], zmax: scale.domain[1], colorscale: stops.map((c, i) => [i / (stops.length - 1), c]) };
+    return {
+      zmin: scale.domain[0],
+      zmax: scale.domain[1],
+      colorscale: stops.map((c, i) => [i / (stops.length - 1), c]),
+    };
   }
   const n = scale.colors.length;
-  return { zmin: -0.5, zmax: n - 0.5, colorscale: scale.colors.flatMap((c, i): [number, string][] => [[i / n, c], [(i + 1) / n, c]]) };
+  return {
+    zmin: -0.5,
+    zmax: n - 0.5,
+    colorscale: scale.colors.flatMap((c, i): [number, string][] => [
+      [i / n, c],
+      [(i + 1) / n, c],
+    ]),
+  };
 }
 
 function heatmap(m: Heatmap, figure: Figure, l: Layout): Record<string, unknown> {
   const cells = m.rows * m.columns;
-  const hover = m.hover && cells <= HOVER_CELLS ? Array.from({ length: m.rows }, (_, row) => Array.from({ length: m.columns }, (_, col) => escape(m.hover!(row, col)))) : null;
+  const hover =
+    m.hover && cells <= HOVER_CELLS
+      ? Array.from({ length: m.rows }, (_, row) =>
+          Array.from({ length: m.columns }, (_, col) => escaped(m.hover!(row, col))),
+        )
+      : null;
   const bar = figure.scale === m.scale && m.scale.kind === "ramp";
   return {
     type: "heatmap",
@@ -211,7 +327,9 @@ function heatmap(m: Heatmap, figure: Figure, l: Layout): Record<string, unknown>
     hoverongaps: false,
     xgap: cells <= 3000 ? 1 : 0,
     ygap: cells <= 3000 ? 1 : 0,
-    ...(hover ? { text: hover, hovertemplate: "%{text}<extra></extra>" } : { hovertemplate: `x %{x}, y %{y}: %{z}<extra></extra>` }),
+    ...(hover
+      ? { text: hover, hovertemplate: "%{text}<extra></extra>" }
+      : { hovertemplate: `x %{x}, y %{y}: %{z}<extra></extra>` }),
     showscale: bar,
     ...(bar && m.scale.kind === "ramp" ? { colorbar: colorbar(m.scale, l) } : {}),
   };
@@ -256,7 +374,15 @@ function cellText(m: Heatmap, panel: Panel, xref: string, yref: string, l: Layou
       const text = m.text!(row, col);
       if (!rgb || text === "") continue;
       const light = 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2] > 140;
-      out.push({ text: escape(text), xref, yref, x: m.x0 + col * m.dx, y: m.y0 + row * m.dy, showarrow: false, font: { size: Math.min(11, h * 0.6), color: light ? "#1b1f24" : "#ffffff" } });
+      out.push({
+        text: escaped(text),
+        xref,
+        yref,
+        x: m.x0 + col * m.dx,
+        y: m.y0 + row * m.dy,
+        showarrow: false,
+        font: { size: Math.min(11, h * 0.6), color: light ? "#1b1f24" : "#ffffff" },
+      });
     }
   return out;
 }
@@ -265,10 +391,15 @@ function line(m: Line): Record<string, unknown> {
   return {
     type: "scatter",
     mode: "lines",
-    name: escape(m.name),
+    name: escaped(m.name),
     x: packed(m.x),
     y: packed(m.y),
-    line: { color: m.color, width: m.width ?? 1.8, ...(m.dash ? { dash: "dash" } : {}), ...(m.shape === "steps" ? { shape: "hv" } : {}) },
+    line: {
+      color: m.color,
+      width: m.width ?? 1.8,
+      ...(m.dash ? { dash: "dash" } : {}),
+      ...(m.shape === "steps" ? { shape: "hv" } : {}),
+    },
     ...hoverOf(m, m.x.length),
   };
 }
@@ -277,7 +408,7 @@ function points(m: Points): Record<string, unknown> {
   return {
     type: "scatter",
     mode: "markers",
-    name: escape(m.name),
+    name: escaped(m.name),
     x: packed(m.x),
     y: packed(m.y),
     marker: { color: m.color, size: 2 * (m.size ?? 3) },
@@ -290,17 +421,28 @@ function bars(m: Bars): Record<string, unknown> {
   const [value, place] = [packed(m.length), packed(m.at)];
   return {
     type: "bar",
-    name: escape(m.name),
+    name: escaped(m.name),
     orientation: m.along === "x" ? "h" : "v",
     ...(m.along === "x" ? { x: value, y: place } : { x: place, y: value }),
     width: m.thickness ?? 0.8,
     marker: { color: m.color, line: { width: 0 } },
-    ...(m.text ? { text: Array.from({ length: n }, (_, i) => escape(m.text!(i))), textposition: "outside", textangle: 0, cliponaxis: false, textfont: { size: TEXT.tick } } : {}),
+    ...(m.text
+      ? {
+          text: Array.from({ length: n }, (_, i) => escaped(m.text!(i))),
+          textposition: "outside",
+          textangle: 0,
+          cliponaxis: false,
+          textfont: { size: TEXT.tick },
+        }
+      : {}),
     ...hoverOf(m, n, "hovertext"),
   };
 }
 
 function hoverOf(m: { hover?: (i: number) => string; name: string }, n: number, key = "text"): Record<string, unknown> {
-  if (!m.hover || n > HOVER_CELLS) return { hovertemplate: `%{y} at %{x}<extra>${escape(m.name)}</extra>` };
-  return { [key]: Array.from({ length: n }, (_, i) => escape(m.hover!(i))), hovertemplate: `%{${key}}<extra></extra>` };
+  if (!m.hover || n > HOVER_CELLS) return { hovertemplate: `%{y} at %{x}<extra>${escaped(m.name)}</extra>` };
+  return {
+    [key]: Array.from({ length: n }, (_, i) => escaped(m.hover!(i))),
+    hovertemplate: `%{${key}}<extra></extra>`,
+  };
 }

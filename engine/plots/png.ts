@@ -1,4 +1,4 @@
-import { fontFiles, FAMILY } from "./font.ts";
+import { FAMILY, fontFiles } from "./font.ts";
 
 /** Draws an SVG document at twice its size, with the bundled fonts only. */
 export async function toPNG(svg: string): Promise<Uint8Array> {

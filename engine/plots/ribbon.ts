@@ -4,12 +4,12 @@ import type { Captured } from "../run/captured.ts";
 import type { Layers } from "../sites/selector.ts";
 import { type RoutingBlock, routingBlock } from "../tables/routing-block.ts";
 import { EXPERT_COLORS, inkOn, NAMEABLE, REST } from "./color.ts";
+import type { Figure } from "./figure.ts";
 import { drawable, face, MONO } from "./font.ts";
 import { PAD, TEXT, wrap } from "./layout.ts";
 import { chooseLayers, quantile, tokens } from "./scope.ts";
 import { INK, r, svgDocument, text } from "./svg.ts";
 import { entryOf, tokenMap } from "./token-map.ts";
-import type { Figure } from "./figure.ts";
 
 export interface RibbonOptions {
   /** One or several; the middle one of those captured unless named. */
@@ -43,7 +43,10 @@ export interface Ribbon {
 /** The running text, each token on the colour of the expert that it chose, its id beside it; the underline is the thicker the larger the margin. */
 export function ribbon(run: Captured, o: RibbonOptions = {}): Ribbon {
   const b = routingBlock(run);
-  const layers = o.layer === undefined ? [b.layers[b.layers.length >> 1]] : chooseLayers(o.layer, b.layers, run.facts.layers, "plot.ribbon");
+  const layers =
+    o.layer === undefined
+      ? [b.layers[b.layers.length >> 1]]
+      : chooseLayers(o.layer, b.layers, run.facts.layers, "plot.ribbon");
   const shown = layers.slice(0, MAX_LAYERS);
   const [from, to] = windowOf(run, o.t);
   const last = Math.min(to, from + MAX_TOKENS);
@@ -71,7 +74,8 @@ export function ribbon(run: Captured, o: RibbonOptions = {}): Ribbon {
   };
   const notes: string[] = [];
   if (rivals) notes.push("The thicker the line under a token, the firmer the choice.");
-  if (last < to) notes.push(`Rows ${from} … ${last - 1} of ${to - from} are shown; ask for others with { t: [from, to] }.`);
+  if (last < to)
+    notes.push(`Rows ${from} … ${last - 1} of ${to - from} are shown; ask for others with { t: [from, to] }.`);
   if (layers.length > shown.length) notes.push(`The first ${MAX_LAYERS} of ${layers.length} layers are shown.`);
   if (b.experts > NAMEABLE) notes.push("The seven busiest experts have a colour; the others are grey.");
   return {
@@ -98,12 +102,16 @@ function windowOf(run: Captured, t: RibbonOptions["t"]): [number, number] {
   const n = run.tokens.length;
   if (!t) return [0, n];
   const [a, b] = t.map((v) => (v < 0 ? n + v : v));
-  if (!(Number.isInteger(a) && Number.isInteger(b) && a >= 0 && a < b)) throw new ArgumentError(`plot.ribbon: t takes [from, to] within 0 … ${n}, not [${t.join(", ")}]`);
+  if (!(Number.isInteger(a) && Number.isInteger(b) && a >= 0 && a < b))
+    throw new ArgumentError(`plot.ribbon: t takes [from, to] within 0 … ${n}, not [${t.join(", ")}]`);
   return [a, Math.min(b, n)];
 }
 
 /** White space that would not be seen: a line end is marked and kept. */
-const visible = (s: string): { text: string; breaks: boolean } => ({ text: s.replaceAll("\r", "").replaceAll("\n", "⏎").replaceAll("\t", "⇥"), breaks: s.includes("\n") });
+const visible = (s: string): { text: string; breaks: boolean } => ({
+  text: s.replaceAll("\r", "").replaceAll("\n", "⏎").replaceAll("\t", "⇥"),
+  breaks: s.includes("\n"),
+});
 
 /** Spans with inline styles only: what survives a notebook's sanitiser. */
 export function ribbonHtml(x: Ribbon): string {
@@ -145,7 +153,8 @@ export function ribbonSvg(x: Ribbon): string {
   const out: string[] = [];
   let y = PAD + TEXT.title;
   out.push(text(PAD, y, x.title, { size: TEXT.title, weight: "bold" }));
-  for (const line of wrap(x.subtitle, WIDTH - 2 * PAD, TEXT.subtitle)) out.push(text(PAD, (y += TEXT.subtitle + 5), line, { size: TEXT.subtitle, fill: INK.muted }));
+  for (const line of wrap(x.subtitle, WIDTH - 2 * PAD, TEXT.subtitle))
+    out.push(text(PAD, (y += TEXT.subtitle + 5), line, { size: TEXT.subtitle, fill: INK.muted }));
   y += 12;
   for (const { layer, pieces } of x.layers) {
     if (x.layers.length > 1) out.push(text(PAD, (y += 16), `layer ${layer}`, { size: TEXT.axis, fill: INK.text }));
@@ -165,7 +174,10 @@ export function ribbonSvg(x: Ribbon): string {
       out.push(`<rect x="${r(left)}" y="${r(y)}" width="${r(full - 1)}" height="20" rx="2" fill="${p.color}"/>`);
       out.push(text(left + 2, y + 14, shown, { size: SIZE, fill: ink, family: MONO }));
       out.push(text(left + 2 + w + 1, y + 16.5, id, { size: small, fill: ink, family: MONO }));
-      if (p.firm > 0) out.push(`<rect x="${r(left)}" y="${r(y + 21)}" width="${r(full - 1)}" height="${p.firm}" fill="${INK.text}"/>`);
+      if (p.firm > 0)
+        out.push(
+          `<rect x="${r(left)}" y="${r(y + 21)}" width="${r(full - 1)}" height="${p.firm}" fill="${INK.text}"/>`,
+        );
       left += full + 1;
       if (breaks) {
         left = PAD;
@@ -174,6 +186,8 @@ export function ribbonSvg(x: Ribbon): string {
     }
     y += left > PAD ? LINE : 0;
   }
-  if (x.note) for (const line of wrap(x.note, WIDTH - 2 * PAD, TEXT.tick)) out.push(text(PAD, (y += 14), line, { size: TEXT.tick, fill: INK.muted }));
+  if (x.note)
+    for (const line of wrap(x.note, WIDTH - 2 * PAD, TEXT.tick))
+      out.push(text(PAD, (y += 14), line, { size: TEXT.tick, fill: INK.muted }));
   return svgDocument(WIDTH, Math.ceil(y + PAD + 2), out.join("\n"));
 }

@@ -51,16 +51,19 @@ export function runPlots(run: Captured): RunPlots {
       return figurePlot(() => router(run, o));
     },
     confidence: (o) => figurePlot(() => confidence(run, o)),
-    attnTemperature: (o) => figurePlot(() => attnTemperature(run.facts, run.tokens.pos, { to: defaultReach(run), ...o })),
+    attnTemperature: (o) =>
+      figurePlot(() => attnTemperature(run.facts, run.tokens.pos, { to: defaultReach(run), ...o })),
     attnEntropy: (o) => figurePlot(() => attnEntropy(run, o)),
   };
 }
 
 /** Far enough to see the law, in round powers of ten: 10M for a floor of 8,192, 100k for one of 64. */
-const reachOf = (floorScale: number): number => 10 ** Math.min(7, Math.max(3, Math.ceil(Math.log10(Math.max(1, floorScale) * 1000))));
+const reachOf = (floorScale: number): number =>
+  10 ** Math.min(7, Math.max(3, Math.ceil(Math.log10(Math.max(1, floorScale) * 1000))));
 const defaultReach = (run: Captured): number => reachOf(run.facts.floorScale);
 
 export function modelPlots(facts: ModelFacts): ModelPlots {
-  return { attnTemperature: (o) => figurePlot(() => attnTemperature(facts, null, { to: reachOf(facts.floorScale), ...o })) };
+  return {
+    attnTemperature: (o) => figurePlot(() => attnTemperature(facts, null, { to: reachOf(facts.floorScale), ...o })),
+  };
 }
-

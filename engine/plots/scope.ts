@@ -5,11 +5,17 @@ import type { Layers } from "../sites/selector.ts";
 import type { Tick } from "./figure.ts";
 
 /** Which of the layers at hand an option names. */
-export function chooseLayers(want: Layers | undefined, have: ArrayLike<number>, facts: readonly LayerFacts[], where: string): number[] {
+export function chooseLayers(
+  want: Layers | undefined,
+  have: ArrayLike<number>,
+  facts: readonly LayerFacts[],
+  where: string,
+): number[] {
   const all = Array.from(have);
   const test = layerTest(want, facts, where);
   const chosen = all.filter(test);
-  if (chosen.length === 0) throw new ArgumentError(`${where}: no captured layer is ${JSON.stringify(want)}; there are ${all.join(", ")}`);
+  if (chosen.length === 0)
+    throw new ArgumentError(`${where}: no captured layer is ${JSON.stringify(want)}; there are ${all.join(", ")}`);
   return chosen;
 }
 
@@ -21,9 +27,16 @@ function layerTest(want: Layers | undefined, facts: readonly LayerFacts[], where
   if (Array.isArray(want)) return (l) => want.includes(l);
   if (typeof want === "object" && want !== null) {
     const { lt, lte, gt, gte, ne } = want as { lt?: number; lte?: number; gt?: number; gte?: number; ne?: number };
-    return (l) => (lt === undefined || l < lt) && (lte === undefined || l <= lte) && (gt === undefined || l > gt) && (gte === undefined || l >= gte) && l !== ne;
+    return (l) =>
+      (lt === undefined || l < lt) &&
+      (lte === undefined || l <= lte) &&
+      (gt === undefined || l > gt) &&
+      (gte === undefined || l >= gte) &&
+      l !== ne;
   }
-  throw new ArgumentError(`${where}: layer takes a number, a list, { lt, gte, … }, "global", "chunked", "moe" or "dense", not ${JSON.stringify(want)}`);
+  throw new ArgumentError(
+    `${where}: layer takes a number, a list, { lt, gte, … }, "global", "chunked", "moe" or "dense", not ${JSON.stringify(want)}`,
+  );
 }
 
 /** A token row of the run; negative counts from the end. */
@@ -49,10 +62,19 @@ export function expertTicks(experts: number, pixels: number): Tick[] {
 const word = (text: string): string => token(text.trim() === "" ? text : text.trim(), 12);
 
 /** Words below the axis while there is room for each; row numbers otherwise. */
-export function tokenTicks(run: Captured, rows: ArrayLike<number>, pixels: number): { ticks?: Tick[]; turned?: boolean; label: string } {
+export function tokenTicks(
+  run: Captured,
+  rows: ArrayLike<number>,
+  pixels: number,
+): { ticks?: Tick[]; turned?: boolean; label: string } {
   if (rows.length * 11.5 <= pixels)
-    return { ticks: Array.from(rows, (t, i) => ({ at: i, text: word(run.tokens.text[t]) })), turned: true, label: "token" };
-  const step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000].find((s) => (rows.length / s) * 44 <= pixels) ?? 10000;
+    return {
+      ticks: Array.from(rows, (t, i) => ({ at: i, text: word(run.tokens.text[t]) })),
+      turned: true,
+      label: "token",
+    };
+  const step =
+    [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000].find((s) => (rows.length / s) * 44 <= pixels) ?? 10000;
   const ticks: Tick[] = [];
   for (let i = 0; i < rows.length; i += step) ticks.push({ at: i, text: count(rows[i]) });
   return { ticks, label: "token row t" };

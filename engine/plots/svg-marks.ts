@@ -29,10 +29,21 @@ export function drawMark(mark: Mark, px: Projection, py: Projection, at: Place):
       return rule(mark, px, py, at);
     case "rug":
       return {
-        clipped: Array.from(mark.x, (x) => `<line x1="${r(px(x))}" y1="${r(at.y[1])}" x2="${r(px(x))}" y2="${r(at.y[1] - 9)}" stroke="${mark.color}" stroke-width="1" stroke-opacity="0.6"/>`).join(""),
+        clipped: Array.from(
+          mark.x,
+          (x) =>
+            `<line x1="${r(px(x))}" y1="${r(at.y[1])}" x2="${r(px(x))}" y2="${r(at.y[1] - 9)}" stroke="${mark.color}" stroke-width="1" stroke-opacity="0.6"/>`,
+        ).join(""),
       };
     case "label":
-      return { clipped: "", free: text(px(mark.x), py(mark.y), mark.text, { anchor: mark.anchor, fill: mark.color ?? INK.muted, size: TEXT.tick }) };
+      return {
+        clipped: "",
+        free: text(px(mark.x), py(mark.y), mark.text, {
+          anchor: mark.anchor,
+          fill: mark.color ?? INK.muted,
+          size: TEXT.tick,
+        }),
+      };
   }
 }
 
@@ -52,10 +63,15 @@ function heatmap(m: Heatmap, px: Projection, py: Projection): string {
       const color = colorOf(m.scale, m.z[row * m.columns + col]);
       if (!color) continue;
       const [cx, cy] = [px(m.x0 + col * m.dx), py(m.y0 + row * m.dy)];
-      out.push(`<rect x="${r(cx - w / 2 + gap / 2)}" y="${r(cy - h / 2 + gap / 2)}" width="${r(w - gap + (gap ? 0 : 0.3))}" height="${r(h - gap + (gap ? 0 : 0.3))}" fill="${color}"/>`);
+      out.push(
+        `<rect x="${r(cx - w / 2 + gap / 2)}" y="${r(cy - h / 2 + gap / 2)}" width="${r(w - gap + (gap ? 0 : 0.3))}" height="${r(h - gap + (gap ? 0 : 0.3))}" fill="${color}"/>`,
+      );
       if (!fits) continue;
       const label = m.text!(row, col);
-      if (label !== "" && face("regular").width(label) * size <= w - 2) out.push(text(cx, cy + size * 0.36, label, { size: Math.round(size * 10) / 10, anchor: "middle", fill: inkOn(color) }));
+      if (label !== "" && face("regular").width(label) * size <= w - 2)
+        out.push(
+          text(cx, cy + size * 0.36, label, { size: Math.round(size * 10) / 10, anchor: "middle", fill: inkOn(color) }),
+        );
     }
   return out.join("");
 }
@@ -103,7 +119,9 @@ function band(m: Band, px: Projection, py: Projection): string {
     there.push(`${r(px(m.x[i]))} ${r(py(m.hi[i]))}`);
     back.unshift(`${r(px(m.x[i]))} ${r(py(m.lo[i]))}`);
   }
-  return there.length ? `<path d="M${[...there, ...back].join("L")}Z" fill="${m.color}" fill-opacity="${m.opacity}"/>` : "";
+  return there.length
+    ? `<path d="M${[...there, ...back].join("L")}Z" fill="${m.color}" fill-opacity="${m.opacity}"/>`
+    : "";
 }
 
 function bars(m: Bars, px: Projection, py: Projection): Drawn {
@@ -147,11 +165,18 @@ function points(m: Points, px: Projection, py: Projection): string {
 function rule(m: Extract<Mark, { mark: "rule" }>, px: Projection, py: Projection, at: Place): Drawn {
   const color = m.color ?? INK.muted;
   const dash = `stroke="${color}" stroke-width="1" stroke-dasharray="4 3"`;
-  const label = (x: number, y: number, anchor: "start" | "end") => (m.label ? text(x, y, m.label, { anchor, fill: color, size: TEXT.tick }) : "");
+  const label = (x: number, y: number, anchor: "start" | "end") =>
+    m.label ? text(x, y, m.label, { anchor, fill: color, size: TEXT.tick }) : "";
   if (m.axis === "x") {
     const x = px(m.at);
-    return { clipped: `<line x1="${r(x)}" y1="${r(at.y[0])}" x2="${r(x)}" y2="${r(at.y[1])}" ${dash}/>`, free: label(x + 4, at.y[0] + TEXT.tick, "start") };
+    return {
+      clipped: `<line x1="${r(x)}" y1="${r(at.y[0])}" x2="${r(x)}" y2="${r(at.y[1])}" ${dash}/>`,
+      free: label(x + 4, at.y[0] + TEXT.tick, "start"),
+    };
   }
   const y = py(m.at);
-  return { clipped: `<line x1="${r(at.x[0])}" y1="${r(y)}" x2="${r(at.x[1])}" y2="${r(y)}" ${dash}/>`, free: label(at.x[1] - 4, y - 4, "end") };
+  return {
+    clipped: `<line x1="${r(at.x[0])}" y1="${r(y)}" x2="${r(at.x[1])}" y2="${r(y)}" ${dash}/>`,
+    free: label(at.x[1] - 4, y - 4, "end"),
+  };
 }

@@ -1,26 +1,49 @@
-import { type Scale, rampColors } from "./color.ts";
+import { rampColors, type Scale } from "./color.ts";
 import type { Axis, Figure, LegendItem, Panel } from "./figure.ts";
-import { drawable, face, FAMILY } from "./font.ts";
-import { layout, legendRows, PAD, placeOf, type Place, project, SCALE_WIDTH, SWATCH, TEXT, tickDepth, ticksOf } from "./layout.ts";
+import { drawable, FAMILY, face } from "./font.ts";
+import {
+  layout,
+  legendRows,
+  PAD,
+  type Place,
+  placeOf,
+  project,
+  SCALE_WIDTH,
+  SWATCH,
+  TEXT,
+  tickDepth,
+  ticksOf,
+} from "./layout.ts";
 import { drawMark } from "./svg-marks.ts";
 
 /** A light card, so that the picture reads on any page. */
-export const INK = { card: "#fdfdfc", border: "#dcdfe4", text: "#23272e", muted: "#666c76", axis: "#9aa0a9", grid: "#e6e8ec" } as const;
+export const INK = {
+  card: "#fdfdfc",
+  border: "#dcdfe4",
+  text: "#23272e",
+  muted: "#666c76",
+  axis: "#9aa0a9",
+  grid: "#e6e8ec",
+} as const;
 
 /** The figure as a self-contained SVG document, without script or style sheet. */
 export function toSVG(figure: Figure): string {
   const l = layout(figure);
   const out: string[] = [];
   out.push(text(PAD, l.titleY, figure.title, { size: TEXT.title, weight: "bold" }));
-  l.subtitle.forEach((line, i) => out.push(text(PAD, l.subtitleY[i], line, { size: TEXT.subtitle, fill: INK.muted })));
+  l.subtitle.forEach((line, i) => {
+    out.push(text(PAD, l.subtitleY[i], line, { size: TEXT.subtitle, fill: INK.muted }));
+  });
   if (l.keyY !== null) {
     out.push(...drawLegend(figure, l.keyY));
     if (figure.scale) out.push(drawScale(figure.scale, figure.width - PAD, l.keyY));
   }
-  figure.panels.forEach((panel, i) => out.push(drawPanel(panel, placeOf(l, panel), `p${i}`)));
-  l.note.forEach((line, i) =>
-    out.push(text(PAD, l.height - PAD - (l.note.length - 1 - i) * 14, line, { size: TEXT.tick, fill: INK.muted })),
-  );
+  figure.panels.forEach((panel, i) => {
+    out.push(drawPanel(panel, placeOf(l, panel), `p${i}`));
+  });
+  l.note.forEach((line, i) => {
+    out.push(text(PAD, l.height - PAD - (l.note.length - 1 - i) * 14, line, { size: TEXT.tick, fill: INK.muted }));
+  });
   return svgDocument(l.width, l.height, out.join("\n"));
 }
 
@@ -68,7 +91,9 @@ function drawPanel(panel: Panel, at: Place, id: string): string {
   const py = project(panel.y, at.y[1], at.y[0]);
   const [w, h] = [at.x[1] - at.x[0], at.y[1] - at.y[0]];
   const out: string[] = [];
-  out.push(`<clipPath id="${id}"><rect x="${r(at.x[0])}" y="${r(at.y[0])}" width="${r(w)}" height="${r(h)}"/></clipPath>`);
+  out.push(
+    `<clipPath id="${id}"><rect x="${r(at.x[0])}" y="${r(at.y[0])}" width="${r(w)}" height="${r(h)}"/></clipPath>`,
+  );
   const xTicks = panel.x.bare ? [] : ticksOf(panel.x, Math.max(2, w / 80));
   const yTicks = panel.y.bare ? [] : ticksOf(panel.y, Math.max(2, h / 45));
   if (panel.x.grid) for (const t of xTicks) out.push(line(px(t.at), at.y[0], px(t.at), at.y[1], INK.grid));
@@ -84,12 +109,18 @@ function drawPanel(panel: Panel, at: Place, id: string): string {
       const half = panel.x.turned ? TEXT.tick / 2 - 1 : (face("regular").width(t.text) * TEXT.tick) / 2;
       out.push(line(x, at.y[1], x, at.y[1] + 3.5, INK.axis));
       if (x - half < free + (panel.x.turned ? 0 : 4)) continue;
-      if (panel.x.turned) out.push(text(x + TEXT.tick * 0.36, at.y[1] + 6, t.text, { anchor: "end", fill: INK.muted, turn: true }));
+      if (panel.x.turned)
+        out.push(text(x + TEXT.tick * 0.36, at.y[1] + 6, t.text, { anchor: "end", fill: INK.muted, turn: true }));
       else out.push(text(x, at.y[1] + 6 + TEXT.tick, t.text, { anchor: "middle", fill: INK.muted }));
       free = x + half;
     }
     if (panel.x.label)
-      out.push(text((at.x[0] + at.x[1]) / 2, at.y[1] + 8 + tickDepth(panel.x) + TEXT.axis + 5, panel.x.label, { size: TEXT.axis, anchor: "middle" }));
+      out.push(
+        text((at.x[0] + at.x[1]) / 2, at.y[1] + 8 + tickDepth(panel.x) + TEXT.axis + 5, panel.x.label, {
+          size: TEXT.axis,
+          anchor: "middle",
+        }),
+      );
   }
   if (!panel.y.bare) {
     out.push(line(at.x[0], at.y[0], at.x[0], at.y[1], INK.axis));
@@ -103,7 +134,13 @@ function drawPanel(panel: Panel, at: Place, id: string): string {
     }
     if (panel.y.label) {
       const x = panel.box.x[0] < 0.001 ? PAD + TEXT.axis - 2 : at.x[0] - 30;
-      out.push(text(x, (at.y[0] + at.y[1]) / 2, panel.y.label, { size: TEXT.axis, anchor: "middle", turn: panel.y.label.length > 2 }));
+      out.push(
+        text(x, (at.y[0] + at.y[1]) / 2, panel.y.label, {
+          size: TEXT.axis,
+          anchor: "middle",
+          turn: panel.y.label.length > 2,
+        }),
+      );
     }
   }
   if (panel.title) out.push(text(at.x[0], at.y[0] - 7, panel.title, { size: TEXT.axis, fill: INK.text }));
@@ -118,7 +155,9 @@ function drawLegend(figure: Figure, y: number): string[] {
   legendRows(figure, figure.width - 2 * PAD).forEach((row, i) => {
     for (const { x, item } of row) {
       out.push(swatch(item, PAD + x, y + i * 17));
-      out.push(text(PAD + x + SWATCH, y + i * 17 + TEXT.legend * 0.36, item.name, { size: TEXT.legend, fill: INK.muted }));
+      out.push(
+        text(PAD + x + SWATCH, y + i * 17 + TEXT.legend * 0.36, item.name, { size: TEXT.legend, fill: INK.muted }),
+      );
     }
   });
   return out;
@@ -143,14 +182,22 @@ function drawScale(scale: Scale, right: number, y: number): string {
   if (scale.kind === "categories") return "";
   const x = right - SCALE_WIDTH;
   const stops = rampColors(scale.ramp);
-  const out = [`<linearGradient id="ramp">${stops.map((c, i) => `<stop offset="${r(i / (stops.length - 1))}" stop-color="${c}"/>`).join("")}</linearGradient>`];
+  const out = [
+    `<linearGradient id="ramp">${stops.map((c, i) => `<stop offset="${r(i / (stops.length - 1))}" stop-color="${c}"/>`).join("")}</linearGradient>`,
+  ];
   out.push(`<rect x="${r(x)}" y="${r(y - 5)}" width="${SCALE_WIDTH}" height="9" fill="url(#ramp)"/>`);
   out.push(text(x - 10, y + 3.5, scale.label, { size: TEXT.tick, fill: INK.muted, anchor: "end" }));
   const axis: Axis = { domain: scale.domain, ticks: scale.ticks };
   const px = project(axis, x, right);
   for (const t of ticksOf(axis, 4)) {
     const half = (face("regular").width(t.text) * TEXT.tick) / 2;
-    out.push(text(Math.min(right - half, px(t.at)), y + 16, t.text, { size: TEXT.tick - 0.5, fill: INK.muted, anchor: "middle" }));
+    out.push(
+      text(Math.min(right - half, px(t.at)), y + 16, t.text, {
+        size: TEXT.tick - 0.5,
+        fill: INK.muted,
+        anchor: "middle",
+      }),
+    );
   }
   return out.join("\n");
 }

@@ -1,6 +1,7 @@
 import { num } from "../display/format.ts";
+import { edges, type Range, rangeOf } from "../tensors/range.ts";
 import type { Tensor } from "../tensors/tensor.ts";
-import { SERIES, type Scale } from "./color.ts";
+import { type Scale, SERIES } from "./color.ts";
 import type { Figure, Panel, Tick } from "./figure.ts";
 import { figurePlot, type Plot } from "./plot.ts";
 import { quantile } from "./scope.ts";
@@ -19,55 +20,8 @@ const MAX_COLUMNS = 320;
 const MAX_ROWS = 160;
 const MAX_PANELS = 4;
 
-export interface Range {
-  readonly scale: Scale;
-  readonly clipped: number;
-  readonly min: number;
-  readonly max: number;
-  readonly bad: number;
-}
-
-/** Numbers of both signs get a diverging scale around 0, others a sequential one; ends at 3 standard deviations, as far as there are numbers. */
-export function rangeOf(data: Float32Array): Range {
-  let [n, sum, sq, min, max, bad] = [0, 0, 0, Infinity, -Infinity, 0];
-  for (const v of data) {
-    if (!Number.isFinite(v)) {
-      bad++;
-      continue;
-    }
-    n++;
-    sum += v;
-    sq += v * v;
-    if (v < min) min = v;
-    if (v > max) max = v;
-  }
-  if (n === 0) [min, max] = [0, 0];
-  const mean = n === 0 ? 0 : sum / n;
-  const sd = n === 0 ? 0 : Math.sqrt(Math.max(0, sq / n - mean * mean));
-  let domain: [number, number];
-  let diverging = false;
-  if (min < 0 && max > 0) {
-    diverging = true;
-    const reach = Math.min(Math.max(-min, max), Math.max(3 * Math.sqrt(sq / n), 1e-30));
-    domain = [-reach, reach];
-  } else {
-    domain = [Math.max(min, mean - 3 * sd), Math.min(max, mean + 3 * sd)];
-    if (domain[0] === domain[1]) domain = [min - 0.5, max + 0.5];
-  }
-  let clipped = 0;
-  for (const v of data) if (v < domain[0] || v > domain[1]) clipped++;
-  return { scale: { kind: "ramp", ramp: diverging ? "balance" : "viridis", domain, label: "value", ticks: scaleTicks(domain) }, clipped, min, max, bad };
-}
-
-const scaleTicks = ([lo, hi]: readonly [number, number]): Tick[] => [lo, (lo + hi) / 2, hi].map((at) => ({ at, text: num(at, 3) }));
-
-/** Which places of an axis are shown: all, or its two ends with the middle left out. */
-export function edges(n: number, most: number): { places: number[]; gap: number } {
-  if (n <= most) return { places: Array.from({ length: n }, (_, i) => i), gap: -1 };
-  const half = Math.floor((most - 1) / 2);
-  const places = [...Array.from({ length: half }, (_, i) => i), -1, ...Array.from({ length: half }, (_, i) => n - half + i)];
-  return { places, gap: half };
-}
+const scaleTicks = ([lo, hi]: readonly [number, number]): Tick[] =>
+  [lo, (lo + hi) / 2, hi].map((at) => ({ at, text: num(at, 3) }));
 
 function heatmap(x: Tensor<any>): Figure {
   const { data, shape } = x;
@@ -76,6 +30,13 @@ function heatmap(x: Tensor<any>): Figure {
   const rows = shape.at(-2) ?? 1;
   const planes = data.length / (rows * columns || 1);
   const range = rangeOf(data);
+  const scale: Scale = {
+    kind: "ramp",
+    ramp: range.diverging ? "balance" : "viridis",
+    domain: range.domain,
+    label: "value",
+    ticks: scaleTicks(range.domain),
+  };
   const across = edges(columns, MAX_COLUMNS);
   const up = edges(rows, MAX_ROWS);
   const shown = Math.min(MAX_PANELS, planes);
@@ -86,17 +47,26 @@ function heatmap(x: Tensor<any>): Figure {
   const height = shown * each + (shown - 1) * 34;
   const panels = Array.from({ length: shown }, (_, p): Panel => {
     const z = new Float32Array(up.places.length * across.places.length).fill(Number.NaN);
-    up.places.forEach((row, i) =>
+    up.places.forEach((row, i) => {
       across.places.forEach((col, j) => {
         if (row >= 0 && col >= 0) z[i * across.places.length + j] = data[(p * rows + row) * columns + col];
-      }),
-    );
+      });
+    });
     const top = 1 - (p * (each + 34)) / height;
     return {
       box: { x: [0, 1], y: [Math.max(0, top - each / height), top] },
       ...(planes > 1 ? { title: planeName(axes, shape, labels, p) } : {}),
-      x: { domain: [-0.5, across.places.length - 0.5], ...(p === shown - 1 ? { ticks: ticks(across.places, labels.at(-1), 14), label: axes.at(-1) ?? "" } : { ticks: [] }) },
-      y: { domain: [up.places.length - 0.5, -0.5], ticks: axes.length > 1 ? ticks(up.places, labels.at(-2), Math.max(2, Math.floor(each / 16))) : [], ...(axes.length > 1 ? { label: axes.at(-2)! } : {}) },
+      x: {
+        domain: [-0.5, across.places.length - 0.5],
+        ...(p === shown - 1
+          ? { ticks: ticks(across.places, labels.at(-1), 14), label: axes.at(-1) ?? "" }
+          : { ticks: [] }),
+      },
+      y: {
+        domain: [up.places.length - 0.5, -0.5],
+        ticks: axes.length > 1 ? ticks(up.places, labels.at(-2), Math.max(2, Math.floor(each / 16))) : [],
+        ...(axes.length > 1 ? { label: axes.at(-2)! } : {}),
+      },
       marks: [
         {
           mark: "heatmap",
@@ -107,24 +77,28 @@ function heatmap(x: Tensor<any>): Figure {
           columns: across.places.length,
           rows: up.places.length,
           z,
-          scale: range.scale,
+          scale,
           text: (i, j) => mark(z[i * across.places.length + j], range, integers, small && across.places.length <= 24),
-          hover: (i, j) => `${where(axes, labels, up.places[i], across.places[j])}${num(z[i * across.places.length + j], 5)}`,
+          hover: (i, j) =>
+            `${where(axes, labels, up.places[i], across.places[j])}${num(z[i * across.places.length + j], 5)}`,
         },
       ],
     };
   });
   const notes: string[] = [];
-  if (range.clipped > 0) notes.push(`${range.clipped} of ${data.length} numbers lie beyond the colours${small ? " (+ above, − below)" : ""}.`);
+  if (range.clipped > 0)
+    notes.push(
+      `${range.clipped} of ${data.length} numbers lie beyond the colours${small ? " (+ above, − below)" : ""}.`,
+    );
   if (range.bad > 0) notes.push(`${range.bad} are not finite (left blank).`);
   if (planes > shown) notes.push(`The first ${shown} of ${planes} panels are shown.`);
-  if (across.gap >= 0 || up.gap >= 0) notes.push("The middle of long axes is left out.");
+  if (across.cut || up.cut) notes.push("The middle of long axes is left out.");
   return {
     title: `Tensor ${x.axes}`,
     subtitle: `[${shape.join(", ")}]  from ${num(range.min, 4)} to ${num(range.max, 4)}`,
     width: Math.max(440, Math.min(820, across.places.length * (small ? 34 : 9) + 120)),
     height,
-    scale: range.scale,
+    scale,
     panels,
     ...(notes.length ? { note: notes.join(" ") } : {}),
   };
@@ -134,8 +108,8 @@ function mark(v: number, range: Range, integers: boolean, digits: boolean): stri
   if (!Number.isFinite(v)) return "";
   if (integers) return String(v);
   if (digits) return Math.abs(v) < 0.095 ? v.toFixed(2).replace(/^-?0\.00$/, "0") : num(v, 2);
-  const { domain } = range.scale as Scale & { kind: "ramp" };
-  return v > domain[1] ? "+" : v < domain[0] ? "−" : "";
+  const [lo, hi] = range.domain;
+  return v > hi ? "+" : v < lo ? "−" : "";
 }
 
 function ticks(places: readonly number[], labels: Int32Array | undefined, want: number): Tick[] {
@@ -150,7 +124,12 @@ function where(axes: readonly string[], labels: readonly Int32Array[], row: numb
   return `${parts.join(", ")}: `;
 }
 
-function planeName(axes: readonly string[], shape: readonly number[], labels: readonly Int32Array[], plane: number): string {
+function planeName(
+  axes: readonly string[],
+  shape: readonly number[],
+  labels: readonly Int32Array[],
+  plane: number,
+): string {
   const parts: string[] = [];
   let rest = plane;
   for (let i = axes.length - 3; i >= 0; i--) {
@@ -180,7 +159,18 @@ function histogram(x: Tensor<any>): Figure {
         box: { x: [0, 1], y: [0, 1] },
         x: { label: "value", domain: [lo - step / 2, lo + (bins + 0.5) * step] },
         y: { label: "numbers", domain: [0, Math.max(1, ...counts) * 1.06], grid: true },
-        marks: [{ mark: "bars", along: "y", at, length: counts, color: SERIES.first, thickness: 0.96, name: "numbers", hover: (i) => `${num(at[i] - step / 2)} to ${num(at[i] + step / 2)}: ${num(counts[i])}` }],
+        marks: [
+          {
+            mark: "bars",
+            along: "y",
+            at,
+            length: counts,
+            color: SERIES.first,
+            thickness: 0.96,
+            name: "numbers",
+            hover: (i) => `${num(at[i] - step / 2)} to ${num(at[i] + step / 2)}: ${num(counts[i])}`,
+          },
+        ],
       },
     ],
   };

@@ -10,26 +10,28 @@ const MAP_ROWS = 48;
 export function toText(figure: Figure): string {
   const out = [figure.title];
   if (figure.subtitle) out.push(figure.subtitle);
-  for (const panel of figure.panels) out.push("", ...panelText(panel));
+  const maps = figure.panels.filter((p) => p.marks.some((m) => m.mark === "heatmap")).length;
+  for (const panel of figure.panels)
+    out.push("", ...panelText(panel, Math.max(8, Math.floor(MAP_ROWS / Math.max(1, maps)))));
   if (figure.legend?.length) out.push("", figure.legend.map((item) => item.name).join("  ·  "));
   if (figure.note) out.push(figure.note);
   return out.join("\n");
 }
 
-function panelText(panel: Panel): string[] {
+function panelText(panel: Panel, rows: number): string[] {
   const map = panel.marks.find((m) => m.mark === "heatmap");
   const bars = panel.marks.find((m) => m.mark === "bars");
   const head = panel.title ? [panel.title] : [];
-  if (map) return [...head, ...heatmap(map, panel)];
+  if (map) return [...head, ...heatmap(map, panel, rows)];
   if (bars) return [...head, ...barChart(bars, panel)];
   return [...head, ...chart(panel)];
 }
 
 /** One character a cell, or two where there is room. Categories show their names' first characters. */
-function heatmap(m: Heatmap, panel: Panel): string[] {
+function heatmap(m: Heatmap, panel: Panel, most: number): string[] {
   const yText = tickAt(panel.y.ticks);
   const label = (row: number) => yText(m.y0 + row * m.dy) ?? "";
-  const everyRow = Math.ceil(m.rows / MAP_ROWS);
+  const everyRow = Math.ceil(m.rows / most);
   const rows = Array.from({ length: Math.ceil(m.rows / everyRow) }, (_, i) => i * everyRow);
   const margin = Math.max(...rows.map((row) => widthOf(label(row))), 1);
   const room = WIDTH - margin - 2;
@@ -44,9 +46,16 @@ function heatmap(m: Heatmap, panel: Panel): string[] {
   });
   if (up) lines.reverse();
   lines.push(`${" ".repeat(margin)} └${"─".repeat(columns.length * wide)}`);
-  lines.push(`${" ".repeat(margin + 2)}${axisLine(panel, columns.length * wide, (at) => ((at - m.x0) / m.dx / everyColumn) * wide)}`.trimEnd());
-  const name = [panel.x.label && `x: ${panel.x.label}`, panel.y.label && `y: ${panel.y.label}`, legendOf(m)].filter(Boolean).join("   ");
-  if (everyRow > 1 || everyColumn > 1) lines.push(`every ${everyRow > 1 ? `${everyRow}th row` : ""}${everyRow > 1 && everyColumn > 1 ? ", " : ""}${everyColumn > 1 ? `${everyColumn}th column` : ""} is shown`);
+  lines.push(
+    `${" ".repeat(margin + 2)}${axisLine(panel, columns.length * wide, (at) => ((at - m.x0) / m.dx / everyColumn) * wide)}`.trimEnd(),
+  );
+  const name = [panel.x.label && `x: ${panel.x.label}`, panel.y.label && `y: ${panel.y.label}`, legendOf(m)]
+    .filter(Boolean)
+    .join("   ");
+  if (everyRow > 1 || everyColumn > 1)
+    lines.push(
+      `every ${everyRow > 1 ? `${everyRow}th row` : ""}${everyRow > 1 && everyColumn > 1 ? ", " : ""}${everyColumn > 1 ? `${everyColumn}th column` : ""} is shown`,
+    );
   return [...lines, name];
 }
 
@@ -56,7 +65,8 @@ const ABOVE = ["+", "▒", "█"];
 
 function glyphs(m: Heatmap): (v: number) => string {
   const { scale } = m;
-  if (scale.kind === "categories") return (v) => (Number.isNaN(v) ? " " : (scale.names[Math.round(v)]?.slice(0, 1) ?? "?"));
+  if (scale.kind === "categories")
+    return (v) => (Number.isNaN(v) ? " " : (scale.names[Math.round(v)]?.slice(0, 1) ?? "?"));
   const [lo, hi] = scale.domain;
   if (lo < 0 && hi > 0) {
     const step = Math.max(-lo, hi) / 3;
@@ -77,7 +87,8 @@ function legendOf(m: Heatmap): string {
   return `${m.scale.label}: ${lo < 0 && hi > 0 ? `${a} ${BELOW.join("")}·${ABOVE.join("")} ${b}` : `${a} ${SHADES.join("")} ${b}`}`;
 }
 
-const tickAt = (ticks: readonly Tick[] | undefined) => (at: number) => ticks?.find((t) => Math.abs(t.at - at) < 1e-6)?.text;
+const tickAt = (ticks: readonly Tick[] | undefined) => (at: number) =>
+  ticks?.find((t) => Math.abs(t.at - at) < 1e-6)?.text;
 
 /** Tick texts at their columns; one that would touch its neighbour is left out. */
 function axisLine(panel: Panel, width: number, column: (at: number) => number): string {
@@ -100,7 +111,10 @@ function barChart(m: Bars, panel: Panel): string[] {
   const margin = Math.max(...names.map(widthOf));
   const values = Array.from(m.length).filter(Number.isFinite);
   const scale = 40 / Math.max(...values.map(Math.abs), 1e-9);
-  const lines = shown.map((i, j) => `${padStart(names[j], margin)} ${(m.length[i] < 0 ? "░" : "█").repeat(Math.round(Math.abs(m.length[i] || 0) * scale))} ${m.text?.(i) || num(m.length[i], 3)}`);
+  const lines = shown.map(
+    (i, j) =>
+      `${padStart(names[j], margin)} ${(m.length[i] < 0 ? "░" : "█").repeat(Math.round(Math.abs(m.length[i] || 0) * scale))} ${m.text?.(i) || num(m.length[i], 3)}`,
+  );
   if (order.length > shown.length) lines.push(`… ${count(order.length - shown.length)} more`);
   const label = (m.along === "x" ? panel.x : panel.y).label;
   return label ? [label, ...lines] : lines;
@@ -127,11 +141,19 @@ function chart(panel: Panel): string[] {
   });
   lines.push(`${" ".repeat(margin)} └${"─".repeat(cols)}`);
   lines.push(`${" ".repeat(margin + 2)}${axisLine(panel, cols, (at) => px(at) / 2)}`.trimEnd());
-  lines.push([panel.x.label && `x: ${panel.x.label}`, panel.y.label && `y: ${panel.y.label}`].filter(Boolean).join("   "));
+  lines.push(
+    [panel.x.label && `x: ${panel.x.label}`, panel.y.label && `y: ${panel.y.label}`].filter(Boolean).join("   "),
+  );
   return lines;
 }
 
-function draw(mark: Mark, px: (v: number) => number, py: (v: number) => number, dot: (x: number, y: number) => void, width: number): void {
+function draw(
+  mark: Mark,
+  px: (v: number) => number,
+  py: (v: number) => number,
+  dot: (x: number, y: number) => void,
+  width: number,
+): void {
   if (mark.mark === "points") for (let i = 0; i < mark.x.length; i++) dot(px(mark.x[i]), py(mark.y[i]));
   else if (mark.mark === "rule" && mark.axis === "y") for (let x = 0; x < width; x += 6) dot(x, py(mark.at));
   else if (mark.mark === "line") {
@@ -139,7 +161,8 @@ function draw(mark: Mark, px: (v: number) => number, py: (v: number) => number, 
       const [xa, xb, ya, yb] = [px(mark.x[i - 1]), px(mark.x[i]), py(mark.y[i - 1]), py(mark.y[i])];
       if (![xa, xb, ya, yb].every(Number.isFinite)) continue;
       const n = Math.max(1, Math.ceil(Math.max(Math.abs(xb - xa), Math.abs(yb - ya))));
-      for (let s = 0; s <= n; s++) dot(xa + ((xb - xa) * s) / n, mark.shape === "steps" ? ya : ya + ((yb - ya) * s) / n);
+      for (let s = 0; s <= n; s++)
+        dot(xa + ((xb - xa) * s) / n, mark.shape === "steps" ? ya : ya + ((yb - ya) * s) / n);
     }
   }
 }

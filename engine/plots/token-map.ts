@@ -1,8 +1,8 @@
 import { num, token } from "../display/format.ts";
 import type { Captured } from "../run/captured.ts";
 import type { Layers } from "../sites/selector.ts";
-import { routingBlock, type RoutingBlock } from "../tables/routing-block.ts";
-import { expertColors, EXPERT_COLORS, NAMEABLE, type Scale, UTIL_SCALE } from "./color.ts";
+import { type RoutingBlock, routingBlock } from "../tables/routing-block.ts";
+import { EXPERT_COLORS, expertColors, NAMEABLE, type Scale, UTIL_SCALE } from "./color.ts";
 import type { Figure } from "./figure.ts";
 import { chooseLayers, layerTicks, quantile, tokens, tokenTicks } from "./scope.ts";
 
@@ -27,7 +27,8 @@ export function tokenMap(run: Captured, o: TokenMapOptions = {}): Figure {
   const at = cellIndex(b, layers, pool, columns);
   const marginal = color === "margin" ? marginCells(b, layers, pool, columns, at) : null;
   const chosen = expertCells(b, layers.length * columns, at);
-  const { z, scale } = marginal ?? (b.experts <= NAMEABLE ? { z: chosen, scale: named(b.experts) } : utilised(b, layers, columns, chosen));
+  const { z, scale } =
+    marginal ?? (b.experts <= NAMEABLE ? { z: chosen, scale: named(b.experts) } : utilised(b, layers, columns, chosen));
   const height = Math.max(90, Math.min(420, layers.length * 22));
   const width = Math.max(460, Math.min(920, columns * 13 + 90));
   const rows = Array.from({ length: columns }, (_, i) => b.rows[i * pool]);
@@ -39,11 +40,24 @@ export function tokenMap(run: Captured, o: TokenMapOptions = {}): Figure {
     subtitle: `${run.facts.name}: ${tokens(b.rows.length)} × ${layers.length} MoE layers, top-${b.k} of ${b.experts}${b.k > 1 ? " (first choice)" : ""}`,
     width,
     height,
-    ...(scale.kind === "ramp" ? { scale } : { legend: Array.from({ length: b.experts }, (_, e) => ({ name: e === 0 ? "expert 0" : String(e), color: EXPERT_COLORS[e], form: "box" as const })) }),
+    ...(scale.kind === "ramp"
+      ? { scale }
+      : {
+          legend: Array.from({ length: b.experts }, (_, e) => ({
+            name: e === 0 ? "expert 0" : String(e),
+            color: EXPERT_COLORS[e],
+            form: "box" as const,
+          })),
+        }),
     panels: [
       {
         box: { x: [0, 1], y: [0, 1] },
-        x: { domain: [-0.5, columns - 0.5], ticks: x.ticks, turned: x.turned, label: pool > 1 ? "token row t" : x.label },
+        x: {
+          domain: [-0.5, columns - 0.5],
+          ticks: x.ticks,
+          turned: x.turned,
+          label: pool > 1 ? "token row t" : x.label,
+        },
         y: { label: "layer", domain: [-0.5, layers.length - 0.5], ticks: layerTicks(layers, height) },
         marks: [
           {
@@ -56,12 +70,17 @@ export function tokenMap(run: Captured, o: TokenMapOptions = {}): Figure {
             rows: layers.length,
             z,
             scale,
-            ...(!marginal && columns <= 60 ? { text: (l: number, i: number) => (chosen[l * columns + i] >= 0 ? String(chosen[l * columns + i]) : "") } : {}),
+            ...(!marginal && columns <= 60
+              ? {
+                  text: (l: number, i: number) => (chosen[l * columns + i] >= 0 ? String(chosen[l * columns + i]) : ""),
+                }
+              : {}),
             ...(small
               ? {
                   hover: (l: number, i: number) => {
                     const e = entryOf(b, b.rows[i], layers[l]);
-                    const firm = margins && e >= 0 ? `, margin ${num(margins.margin[e], 3)} over ${margins.runnerUp[e]}` : "";
+                    const firm =
+                      margins && e >= 0 ? `, margin ${num(margins.margin[e], 3)} over ${margins.runnerUp[e]}` : "";
                     return `t ${b.rows[i]} “${token(run.tokens.text[b.rows[i]])}”, layer ${layers[l]}: expert ${chosen[l * columns + i]}${firm}`;
                   },
                 }
@@ -76,17 +95,35 @@ export function tokenMap(run: Captured, o: TokenMapOptions = {}): Figure {
 
 function noteOf(b: RoutingBlock, pool: number, margins: boolean): string {
   const parts: string[] = [];
-  if (pool > 1) parts.push(`Each column pools ${pool} tokens: ${margins ? "their smallest margin" : "their most frequent expert"}.`);
-  if (!margins && b.experts > NAMEABLE) parts.push(`${b.experts} experts are more than colours can name: colour is the chosen expert's utilisation in its layer.`);
+  if (pool > 1)
+    parts.push(
+      `Each column pools ${pool} tokens: ${margins ? "their smallest margin" : "their most frequent expert"}.`,
+    );
+  if (!margins && b.experts > NAMEABLE)
+    parts.push(
+      `${b.experts} experts are more than colours can name: colour is the chosen expert's utilisation in its layer.`,
+    );
   return parts.join(" ");
 }
 
-const named = (experts: number): Scale => ({ kind: "categories", colors: expertColors(experts), names: Array.from({ length: experts }, (_, e) => e.toString(36)), label: "expert id" });
+const named = (experts: number): Scale => ({
+  kind: "categories",
+  colors: expertColors(experts),
+  names: Array.from({ length: experts }, (_, e) => e.toString(36)),
+  label: "expert id",
+});
 
 /** From an entry (t, layer) to its cell of the map; -1 outside. */
-function cellIndex(b: RoutingBlock, layers: readonly number[], pool: number, columns: number): (entry: number) => number {
+function cellIndex(
+  b: RoutingBlock,
+  layers: readonly number[],
+  pool: number,
+  columns: number,
+): (entry: number) => number {
   const rowOf = new Map<number, number>();
-  b.rows.forEach((t, i) => rowOf.set(t, Math.floor(i / pool)));
+  b.rows.forEach((t, i) => {
+    rowOf.set(t, Math.floor(i / pool));
+  });
   const place = Array.from(b.layers, (layer) => layers.indexOf(layer));
   return (entry) => {
     const l = place[b.layerAt[entry]];
@@ -114,7 +151,13 @@ function expertCells(b: RoutingBlock, cells: number, at: (entry: number) => numb
   return z;
 }
 
-function marginCells(b: RoutingBlock, layers: readonly number[], pool: number, columns: number, at: (entry: number) => number) {
+function marginCells(
+  b: RoutingBlock,
+  layers: readonly number[],
+  pool: number,
+  columns: number,
+  at: (entry: number) => number,
+) {
   const { margin } = b.rivals;
   const z = new Float32Array(layers.length * columns).fill(Number.NaN);
   for (let i = 0; i < b.length; i++) {
@@ -122,11 +165,21 @@ function marginCells(b: RoutingBlock, layers: readonly number[], pool: number, c
     if (cell >= 0 && !(z[cell] <= margin[i])) z[cell] = margin[i];
   }
   const top = Math.max(1e-6, quantile(Float32Array.from(margin).sort(), 0.95));
-  const scale: Scale = { kind: "ramp", ramp: "cividis", domain: [0, top], label: pool > 1 ? "smallest margin (logits)" : "margin over the runner-up (logits)" };
+  const scale: Scale = {
+    kind: "ramp",
+    ramp: "cividis",
+    domain: [0, top],
+    label: pool > 1 ? "smallest margin (logits)" : "margin over the runner-up (logits)",
+  };
   return { z, scale };
 }
 
-function utilised(b: RoutingBlock, layers: readonly number[], columns: number, chosen: Float32Array): { z: Float32Array; scale: Scale } {
+function utilised(
+  b: RoutingBlock,
+  layers: readonly number[],
+  columns: number,
+  chosen: Float32Array,
+): { z: Float32Array; scale: Scale } {
   const count = new Float64Array(b.layers.length * b.experts);
   const perLayer = new Float64Array(b.layers.length);
   for (let i = 0; i < b.length; i++) {

@@ -29,13 +29,22 @@ export async function sql(
   length: number,
   query: string,
 ): Promise<Map<string, ColumnData>> {
-  const duck = await peer<DuckDB>("@duckdb/node-api", "Install it with: npm install @duckdb/node-api@1.5.6-r.1", "sql()");
+  const duck = await peer<DuckDB>(
+    "@duckdb/node-api",
+    "Install it with: npm install @duckdb/node-api@1.5.6-r.1",
+    "sql()",
+  );
   const db = await duck.DuckDBInstance.create(":memory:");
   const connection = await db.connect();
   try {
     await fill(duck, connection, columns, length);
     const answer = await connection.runAndReadAll(query).catch((cause: Error) => {
-      throw new ArgumentError({ what: cause.message, where: "sql", fix: `The table is called t; its columns are ${[...columns.keys()].join(", ")}`, cause });
+      throw new ArgumentError({
+        what: cause.message,
+        where: "sql",
+        fix: `The table is called t; its columns are ${[...columns.keys()].join(", ")}`,
+        cause,
+      });
     });
     const values = answer.getColumnsJS();
     return new Map(answer.columnNames().map((name, i) => [name, wrap(values[i])]));
@@ -66,7 +75,10 @@ async function fill(
     const n = Math.min(CHUNK, length - from);
     const chunk = duck.DuckDBDataChunk.create(types, n);
     list.forEach((column, i) => {
-      chunk.setColumnValues(i, Array.from({ length: n }, (_, j) => column.at(from + j)));
+      chunk.setColumnValues(
+        i,
+        Array.from({ length: n }, (_, j) => column.at(from + j)),
+      );
     });
     appender.appendDataChunk(chunk);
   }

@@ -1,4 +1,15 @@
-import { Bool, Dictionary, Float64, Int32, makeData, makeVector, Table, Utf8, Vector, vectorFromArray } from "apache-arrow";
+import {
+  Bool,
+  Dictionary,
+  type Float64,
+  Int32,
+  makeData,
+  makeVector,
+  Table,
+  Utf8,
+  Vector,
+  vectorFromArray,
+} from "apache-arrow";
 import type { ColumnData, NumberColumn } from "./column.ts";
 
 /** Numbers share their memory with the columns; text is dictionary-encoded over the columns' own codes. */
@@ -25,7 +36,9 @@ function numberVector(column: NumberColumn): Vector {
   if (column.none === null) return plain;
   const valid = validity(column.array, column.none);
   if (!valid.nullBitmap) return plain;
-  return new Vector([makeData({ type: plain.type, length: column.length, data: column.array as Float64Array, ...valid })]);
+  return new Vector([
+    makeData({ type: plain.type, length: column.length, data: column.array as Float64Array, ...valid }),
+  ]);
 }
 
 /** Arrow's validity bitmap; nothing when no value is missing. */

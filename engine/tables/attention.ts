@@ -41,7 +41,8 @@ export function attentionTable(run: Captured): Table<Attention> {
   const n = order.length;
   const stat = (name: (typeof SUMMARY)[number]) => {
     const s = SUMMARY.indexOf(name);
-    return () => Float32Array.from({ length: n }, (_, i) => captures[order.capture[i]].data[order.at[i] * SUMMARY.length + s]);
+    return () =>
+      Float32Array.from({ length: n }, (_, i) => captures[order.capture[i]].data[order.at[i] * SUMMARY.length + s]);
   };
   const entropy = once(stat("entropy"));
   const kind = captures.map((c) => (facts.layers[c.layer].kind === "global" ? 0 : 1));
@@ -53,7 +54,8 @@ export function attentionTable(run: Captured): Table<Attention> {
       head: numbers(order.head),
       kind: coded(() => Int32Array.from(order.capture, (c) => kind[c]), ["global", "chunked"], n),
       n_visible: numbers(
-        () => Int32Array.from(order.t, (t, i) => visible(tokens.pos[t], kind[order.capture[i]] === 1 ? facts.chunk : 0)),
+        () =>
+          Int32Array.from(order.t, (t, i) => visible(tokens.pos[t], kind[order.capture[i]] === 1 ? facts.chunk : 0)),
         n,
       ),
       scale: numbers(() => Float32Array.from(order.t, (t, i) => scales[order.capture[i]](t)), n),
@@ -66,7 +68,11 @@ export function attentionTable(run: Captured): Table<Attention> {
       local: numbers(stat("local"), n),
       distance: numbers(stat("distance"), n),
     },
-    { name: "attention", context: selectorContext(run), summary: () => `${captures.length} layers × ${num(n / captures.length / (run.tokens.length || 1))} heads` },
+    {
+      name: "attention",
+      context: selectorContext(run),
+      summary: () => `${captures.length} layers × ${num(n / captures.length / (run.tokens.length || 1))} heads`,
+    },
   );
 }
 
@@ -79,7 +85,9 @@ export function scaleOf(run: Captured, layer: number): (t: number) => number {
   const captured = run.captures.get(captureKey("attn.temperature", layer));
   if (!captured) return (t) => law(run.tokens.pos[t]);
   const place = new Map<number, number>();
-  captured.rows.forEach((t, row) => place.set(t, row));
+  captured.rows.forEach((t, row) => {
+    place.set(t, row);
+  });
   return (t) => {
     const row = place.get(t);
     return row === undefined ? law(run.tokens.pos[t]) : captured.data[row];

@@ -1,5 +1,12 @@
 /** The typed columns that tables are made of. A column is anything with `length` and `at`; numbers lie in typed arrays. */
-export type NumberArray = Float64Array | Float32Array | Int32Array | Uint32Array | Int16Array | Uint16Array | Uint8Array;
+export type NumberArray =
+  | Float64Array
+  | Float32Array
+  | Int32Array
+  | Uint32Array
+  | Int16Array
+  | Uint16Array
+  | Uint8Array;
 
 interface Base<T> {
   readonly length: number;
@@ -35,7 +42,11 @@ export function once<T>(make: () => T): () => T {
   return () => (value ??= make());
 }
 
-export function numbers(source: NumberArray | (() => NumberArray), length?: number, none: number | null = null): NumberColumn {
+export function numbers(
+  source: NumberArray | (() => NumberArray),
+  length?: number,
+  none: number | null = null,
+): NumberColumn {
   const array = typeof source === "function" ? once(source) : () => source;
   return {
     type: "number",
@@ -76,7 +87,11 @@ export function grid(labels: ArrayLike<number>, step: number, length: number): N
   };
 }
 
-export function coded(codes: Int32Array | (() => Int32Array), dictionary: readonly string[], length?: number): StringColumn {
+export function coded(
+  codes: Int32Array | (() => Int32Array),
+  dictionary: readonly string[],
+  length?: number,
+): StringColumn {
   const array = typeof codes === "function" ? once(codes) : () => codes;
   return {
     type: "string",
@@ -97,7 +112,10 @@ export function strings(values: readonly (string | null)[]): StringColumn {
   const dictionary: string[] = [];
   const known = new Map<string, number>();
   values.forEach((value, i) => {
-    if (value === null) return void (codes[i] = -1);
+    if (value === null) {
+      codes[i] = -1;
+      return;
+    }
     let code = known.get(value);
     if (code === undefined) {
       code = dictionary.push(value) - 1;

@@ -11,7 +11,8 @@ export async function toCSV(columns: ReadonlyMap<string, ColumnData>, length: nu
     await file.write(`${[...columns.keys()].map(quote).join(",")}\n`);
     for (let from = 0; from < length; from += CHUNK) {
       let text = "";
-      for (let i = from; i < Math.min(length, from + CHUNK); i++) text += `${list.map((c) => cell(c.at(i))).join(",")}\n`;
+      for (let i = from; i < Math.min(length, from + CHUNK); i++)
+        text += `${list.map((c) => cell(c.at(i))).join(",")}\n`;
       await file.write(text);
     }
   } finally {

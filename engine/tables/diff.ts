@@ -31,7 +31,10 @@ export function align(a: Captured, b: Captured, by: "pos" | "text" = "pos"): Ali
   if (by !== "pos" && by !== "text") throw new ArgumentError(`compare: align is "pos" or "text", not "${String(by)}"`);
   const pairs = by === "pos" ? byPlace(a, b) : byText(a, b);
   if (pairs.length === 0)
-    throw new ArgumentError({ what: "compare: the two runs have no token in common", fix: by === "pos" ? 'Try { align: "text" }' : undefined });
+    throw new ArgumentError({
+      what: "compare: the two runs have no token in common",
+      fix: by === "pos" ? 'Try { align: "text" }' : undefined,
+    });
   return { a: Int32Array.from(pairs, (p) => p[0]), b: Int32Array.from(pairs, (p) => p[1]), by };
 }
 
@@ -57,7 +60,10 @@ function byText(a: Captured, b: Captured): [number, number][] {
   while (tail < x.length - head && tail < y.length - head && x[x.length - 1 - tail] === y[y.length - 1 - tail]) tail++;
   const [n, m] = [x.length - head - tail, y.length - head - tail];
   if (n * m > MAX_CELLS)
-    throw new ArgumentError({ what: `compare: ${n} and ${m} differing tokens are too many to align by text`, fix: 'Use { align: "pos" }' });
+    throw new ArgumentError({
+      what: `compare: ${n} and ${m} differing tokens are too many to align by text`,
+      fix: 'Use { align: "pos" }',
+    });
   const best = Array.from({ length: n + 1 }, () => new Uint16Array(m + 1));
   for (let i = n - 1; i >= 0; i--)
     for (let j = m - 1; j >= 0; j--)
@@ -85,11 +91,15 @@ export interface FlipBlock {
 export function flipBlock(a: Captured, b: Captured, rows: Alignment): FlipBlock {
   const [ra, rb] = [routingBlock(a), routingBlock(b)];
   if (ra.k !== rb.k || ra.experts !== rb.experts)
-    throw new ArgumentError(`compare: the runs route top-${ra.k} of ${ra.experts} and top-${rb.k} of ${rb.experts} experts; flips need the same`);
+    throw new ArgumentError(
+      `compare: the runs route top-${ra.k} of ${ra.experts} and top-${rb.k} of ${rb.experts} experts; flips need the same`,
+    );
   const entryB = new Map<number, number>();
   for (let i = 0; i < rb.length; i++) entryB.set(rb.t[i] * 65536 + rb.layers[rb.layerAt[i]], i);
   const pairOf = new Map<number, number>();
-  rows.a.forEach((t, i) => pairOf.set(t, i));
+  rows.a.forEach((t, i) => {
+    pairOf.set(t, i);
+  });
   const found: [pair: number, layer: number, i: number, j: number][] = [];
   for (let i = 0; i < ra.length; i++) {
     const pair = pairOf.get(ra.t[i]);
@@ -118,7 +128,12 @@ function sameSet(x: Int32Array, i: number, y: Int32Array, j: number, k: number):
   return true;
 }
 
-export function flipsTable(a: Captured, b: Captured, rows: Alignment, block: FlipBlock = flipBlock(a, b, rows)): Table<Flip> {
+export function flipsTable(
+  a: Captured,
+  b: Captured,
+  rows: Alignment,
+  block: FlipBlock = flipBlock(a, b, rows),
+): Table<Flip> {
   const at = Int32Array.from(block.flipped.keys()).filter((i) => block.flipped[i] === 1);
   const tA = at.map((i) => rows.a[block.pair[i]]);
   const tB = at.map((i) => rows.b[block.pair[i]]);

@@ -1,6 +1,6 @@
 import { ArgumentError } from "../errors.ts";
 import { type Captured, captureKey, type LayerFacts } from "../run/captured.ts";
-import { coded, type ColumnData, grid, numbers, once } from "./column.ts";
+import { type ColumnData, coded, grid, numbers, once } from "./column.ts";
 import { notCaptured, routingBlock } from "./routing-block.ts";
 import { Table } from "./table.ts";
 import { type Tokens, tokensTable } from "./tokens.ts";
@@ -58,7 +58,17 @@ export function countLoad(run: Captured, by?: keyof Tokens): LoadCounts {
     }
   }
   const out = once(() => outputs(run, groups.length, groupOf));
-  return { groups, layers: b.layers, experts: E, k, count, scoreSum, tokens, outNormSum: () => out().norm, outMax: () => out().max };
+  return {
+    groups,
+    layers: b.layers,
+    experts: E,
+    k,
+    count,
+    scoreSum,
+    tokens,
+    outNormSum: () => out().norm,
+    outMax: () => out().max,
+  };
 }
 
 export function groupsBy(run: Captured, by: keyof Tokens): { groups: string[]; groupOf: Int32Array } {
@@ -78,7 +88,9 @@ export function groupsBy(run: Captured, by: keyof Tokens): { groups: string[]; g
       fix: by === "group" ? "Give m.batch a `group` function, for example { group: d => d.lang }" : undefined,
     });
   if (groups.length > MAX_GROUPS)
-    throw new ArgumentError(`expertLoad.by("${by}"): ${groups.length} different values are more than ${MAX_GROUPS} groups; group by a coarser column`);
+    throw new ArgumentError(
+      `expertLoad.by("${by}"): ${groups.length} different values are more than ${MAX_GROUPS} groups; group by a coarser column`,
+    );
   return { groups, groupOf };
 }
 
@@ -93,7 +105,9 @@ function outputs(run: Captured, groups: number, groupOf: Int32Array | null): { n
     if (!out) throw notCaptured(`What the experts of layer ${b.layers[l]} wrote`, 'at.layers("moe").expert.out');
     const d = out.shape[2];
     const place = new Map<number, number>();
-    out.rows.forEach((t, row) => place.set(t, row));
+    out.rows.forEach((t, row) => {
+      place.set(t, row);
+    });
     for (let i = 0; i < b.length; i++) {
       if (b.layerAt[i] !== l) continue;
       const row = place.get(b.t[i]);
@@ -120,14 +134,21 @@ export class LoadTable extends Table<Load> {
   readonly #by: ((column: keyof Tokens) => LoadTable) | null;
 
   /** @internal */
-  constructor(counts: LoadCounts, layers: readonly LayerFacts[], by: ((column: keyof Tokens) => LoadTable) | null = null) {
+  constructor(
+    counts: LoadCounts,
+    layers: readonly LayerFacts[],
+    by: ((column: keyof Tokens) => LoadTable) | null = null,
+  ) {
     super(loadColumns(counts), { name: "expertLoad", context: { layers } });
     this.#by = by;
   }
 
   /** The same counts, apart by a column of `tokens`: `by("kind")`, `by("group")`. */
   by(column: keyof Tokens): LoadTable {
-    if (!this.#by) throw new ArgumentError(`expertLoad.by("${column}"): these counts are grouped already, and the tokens behind them are not kept`);
+    if (!this.#by)
+      throw new ArgumentError(
+        `expertLoad.by("${column}"): these counts are grouped already, and the tokens behind them are not kept`,
+      );
     return this.#by(column);
   }
 }
@@ -144,7 +165,11 @@ function loadColumns(c: LoadCounts): Record<string, ColumnData> {
   return {
     group: coded(() => Int32Array.from({ length: n }, (_, i) => Math.floor(i / (L * E))), c.groups, n),
     layer: grid(c.layers, E, n),
-    expert: grid(Int32Array.from({ length: E }, (_, e) => e), 1, n),
+    expert: grid(
+      Int32Array.from({ length: E }, (_, e) => e),
+      1,
+      n,
+    ),
     count: numbers(c.count),
     score_sum: numbers(c.scoreSum),
     util: numbers(() => Float32Array.from(c.count, (v, i) => (v * E) / (c.tokens[Math.floor(i / E)] * c.k)), n),

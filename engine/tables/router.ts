@@ -32,13 +32,25 @@ export function routerTable(run: Captured): Table<RouterRow> {
   };
   return new Table<RouterRow>(
     {
-      t: b.dense ? grid(b.rows, b.layers.length * E, n) : numbers(() => Int32Array.from({ length: n }, (_, i) => b.t[Math.floor(i / E)]), n),
+      t: b.dense
+        ? grid(b.rows, b.layers.length * E, n)
+        : numbers(() => Int32Array.from({ length: n }, (_, i) => b.t[Math.floor(i / E)]), n),
       layer: b.dense
         ? grid(b.layers, E, n)
         : numbers(() => Int32Array.from({ length: n }, (_, i) => b.layers[b.layerAt[Math.floor(i / E)]]), n),
-      expert: grid(Int32Array.from({ length: E }, (_, e) => e), 1, n),
-      logit: numbers(fill((out, to, data, from) => out.set(data.subarray(from, from + E), to)), n),
-      prob: numbers(fill((out, to, data, from) => softmaxInto(out, to, data, from, E)), n),
+      expert: grid(
+        Int32Array.from({ length: E }, (_, e) => e),
+        1,
+        n,
+      ),
+      logit: numbers(
+        fill((out, to, data, from) => out.set(data.subarray(from, from + E), to)),
+        n,
+      ),
+      prob: numbers(
+        fill((out, to, data, from) => softmaxInto(out, to, data, from, E)),
+        n,
+      ),
       score: numbers(
         fill((out, to, data, from) => {
           for (let e = 0; e < E; e++) out[to + e] = 1 / (1 + Math.exp(-data[from + e]));

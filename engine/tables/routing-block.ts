@@ -1,5 +1,5 @@
 import { CaptureError } from "../errors.ts";
-import { type Captured, capturesOf, captureKey, type SiteCapture } from "../run/captured.ts";
+import { type Captured, captureKey, capturesOf, type SiteCapture } from "../run/captured.ts";
 import { once } from "./column.ts";
 
 /**
@@ -50,7 +50,9 @@ function build(run: Captured): RoutingBlock {
   const choices = capturesOf(run, "router.choice");
   if (choices.length === 0) {
     if (run.facts.experts === 0 || run.facts.layers.every((l) => !l.moe))
-      throw new CaptureError({ what: `${run.facts.name} has no mixture-of-experts layer, so there is no routing to read` });
+      throw new CaptureError({
+        what: `${run.facts.name} has no mixture-of-experts layer, so there is no routing to read`,
+      });
     throw notCaptured("The routing", '"routing"');
   }
   const layers = Int32Array.from(choices, (c) => c.layer);
@@ -188,7 +190,9 @@ function denseEntries(choices: readonly SiteCapture[]) {
 }
 
 function raggedEntries(choices: readonly SiteCapture[]) {
-  const entries = choices.flatMap((c, l) => Array.from(c.rows, (t, row) => ({ t, l, row }))).sort((a, b) => a.t - b.t || a.l - b.l);
+  const entries = choices
+    .flatMap((c, l) => Array.from(c.rows, (t, row) => ({ t, l, row })))
+    .sort((a, b) => a.t - b.t || a.l - b.l);
   return {
     t: Int32Array.from(entries, (e) => e.t),
     layerAt: Uint16Array.from(entries, (e) => e.l),
@@ -201,7 +205,9 @@ function rowFinder(capture: SiteCapture | null, choices: SiteCapture): (row: num
   if (!capture) return () => -1;
   if (sameRows(capture.rows, choices.rows)) return (row) => row;
   const place = new Map<number, number>();
-  capture.rows.forEach((t, row) => place.set(t, row));
+  capture.rows.forEach((t, row) => {
+    place.set(t, row);
+  });
   return (_, t) => place.get(t) ?? -1;
 }
 

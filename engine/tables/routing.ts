@@ -42,18 +42,38 @@ export function routingTable(run: Captured): Table<Routing> {
   const n = b.length * b.k;
   return new Table<Routing>(
     {
-      t: numbers(perSlot(() => b.t, b), n),
+      t: numbers(
+        perSlot(() => b.t, b),
+        n,
+      ),
       layer: b.dense
         ? grid(b.layers, b.k, n)
-        : numbers(perSlot(() => Int32Array.from(b.layerAt, (l) => b.layers[l]), b), n),
-      slot: grid(Int32Array.from({ length: b.k }, (_, s) => s), 1, n),
+        : numbers(
+            perSlot(() => Int32Array.from(b.layerAt, (l) => b.layers[l]), b),
+            n,
+          ),
+      slot: grid(
+        Int32Array.from({ length: b.k }, (_, s) => s),
+        1,
+        n,
+      ),
       expert: numbers(b.expert),
       score: numbers(() => b.score, n),
       logit: numbers(() => b.logit, n),
       prob: numbers(() => b.softmax.prob, n),
-      runner_up: numbers(perSlot(() => b.rivals.runnerUp, b), n, -1),
-      margin: numbers(perSlot(() => b.rivals.margin, b), n),
-      entropy: numbers(perSlot(() => b.softmax.entropy, b), n),
+      runner_up: numbers(
+        perSlot(() => b.rivals.runnerUp, b),
+        n,
+        -1,
+      ),
+      margin: numbers(
+        perSlot(() => b.rivals.margin, b),
+        n,
+      ),
+      entropy: numbers(
+        perSlot(() => b.softmax.entropy, b),
+        n,
+      ),
       forced: booleans(() => {
         const out = new Uint8Array(n);
         for (let i = 0; i < n; i++) {

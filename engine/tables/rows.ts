@@ -10,7 +10,8 @@ export function sortRows(column: ColumnData, order: "asc" | "desc"): Int32Array 
   return rows.sort((a, b) => {
     const [x, y] = [keys[a], keys[b]];
     if (x === y) return a - b;
-    if (x !== x || y !== y) return x !== x ? (y !== y ? a - b : 1) : -1;
+    const [noX, noY] = [Number.isNaN(x), Number.isNaN(y)];
+    if (noX || noY) return noX && noY ? a - b : noX ? 1 : -1;
     return x < y ? -sign : sign;
   });
 }
@@ -24,7 +25,9 @@ function sortKeys(column: ColumnData): ArrayLike<number> {
   }
   const order = column.dictionary.map((_, i) => i).sort((a, b) => compare(column.dictionary[a], column.dictionary[b]));
   const rank = new Float64Array(order.length);
-  order.forEach((code, i) => (rank[code] = i));
+  order.forEach((code, i) => {
+    rank[code] = i;
+  });
   return Float64Array.from(column.codes, (code) => (code < 0 ? Number.NaN : rank[code]));
 }
 

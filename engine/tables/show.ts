@@ -36,7 +36,9 @@ function cells({ columns, length, options }: View): Cells {
     right: shown.map(([, c]) => c.type === "number"),
     rows,
     title: `${options.name}  ${count(length)} ${length === 1 ? "row" : "rows"}${summary ? `  ·  ${summary}` : ""}`,
-    more: [length > n ? `… ${count(length - n)} more rows` : "", hidden > 0 ? `${hidden} more columns` : ""].filter(Boolean).join(", "),
+    more: [length > n ? `… ${count(length - n)} more rows` : "", hidden > 0 ? `${hidden} more columns` : ""]
+      .filter(Boolean)
+      .join(", "),
   };
 }
 
@@ -55,7 +57,11 @@ function cell(column: ColumnData, row: number): string {
 export function tableText(view: View): string {
   const { names, right, rows, title, more } = cells(view);
   const widths = names.map((name, i) => Math.max(widthOf(name), ...rows.map((row) => widthOf(row[i]))));
-  const line = (row: string[]) => row.map((s, i) => (right[i] ? padStart(s, widths[i]) : padEnd(s, widths[i]))).join("  ").trimEnd();
+  const line = (row: string[]) =>
+    row
+      .map((s, i) => (right[i] ? padStart(s, widths[i]) : padEnd(s, widths[i])))
+      .join("  ")
+      .trimEnd();
   return [title, line(names), ...rows.map(line), more].filter((s) => s !== "").join("\n");
 }
 
@@ -63,7 +69,9 @@ export function tableHtml(view: View): string {
   const { names, right, rows, title, more } = cells(view);
   const align = (i: number) => ` style="text-align:${right[i] ? "right" : "left"}"`;
   const head = names.map((name, i) => `<th${align(i)}>${escapeHtml(name)}</th>`).join("");
-  const body = rows.map((row) => `<tr>${row.map((s, i) => `<td${align(i)}>${escapeHtml(clip(s, 32))}</td>`).join("")}</tr>`).join("");
+  const body = rows
+    .map((row) => `<tr>${row.map((s, i) => `<td${align(i)}>${escapeHtml(clip(s, 32))}</td>`).join("")}</tr>`)
+    .join("");
   const foot = more ? `<div><small>${escapeHtml(more)}</small></div>` : "";
   return `<div><small>${escapeHtml(title)}</small></div><table><thead><tr>${head}</tr></thead><tbody>${body}</tbody></table>${foot}`;
 }

@@ -1,8 +1,8 @@
 import type { Table as ArrowTable } from "apache-arrow";
 import { ArgumentError, didYouMean } from "../errors.ts";
 import type { Layers, Match } from "../sites/selector.ts";
-import { toArrow } from "./arrow.ts";
 import { aq, sql } from "./analytics.ts";
+import { toArrow } from "./arrow.ts";
 import { type ColumnData, take } from "./column.ts";
 import { toCSV } from "./csv.ts";
 import { toParquet } from "./parquet.ts";
@@ -14,7 +14,10 @@ import { type SelectorContext, selectRows } from "./where.ts";
 export type Where<R> = { readonly [K in keyof R]?: K extends "layer" ? Layers : Match<Exclude<R[K], null>> };
 
 /** A typed array, whichever. (A union of typed arrays has no callable `reduce`.) */
-export type Numbers = Pick<Float64Array, "length" | "at" | "reduce" | "indexOf" | "includes" | "every" | "some" | "forEach" | "join"> &
+export type Numbers = Pick<
+  Float64Array,
+  "length" | "at" | "reduce" | "indexOf" | "includes" | "every" | "some" | "forEach" | "join"
+> &
   ArrayLike<number> &
   Iterable<number>;
 
@@ -80,7 +83,9 @@ export class Table<R = any> implements Iterable<R> {
   /** The rows for which every condition holds, in order. */
   where(selector: Where<R>): Table<R> {
     for (const name of Object.keys(selector)) this.#column(name, "where");
-    return this.#take(selectRows(this.#columns, this.length, selector as Record<string, unknown>, this.#o.name, this.#o.context));
+    return this.#take(
+      selectRows(this.#columns, this.length, selector as Record<string, unknown>, this.#o.name, this.#o.context),
+    );
   }
 
   select<K extends keyof R>(...columns: K[]): Table<Pick<R, K>> {

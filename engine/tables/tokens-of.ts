@@ -42,11 +42,14 @@ function entriesOf(run: Captured, { layer, expert }: Place, where: string): { at
   const b = routingBlock(run);
   const layerAt = b.layers.indexOf(layer);
   if (layerAt < 0)
-    throw new ArgumentError(`${where}: layer ${layer} has no captured routing; the layers are ${Array.from(b.layers).join(", ")}`);
+    throw new ArgumentError(
+      `${where}: layer ${layer} has no captured routing; the layers are ${Array.from(b.layers).join(", ")}`,
+    );
   if (!Number.isInteger(expert) || expert < 0 || expert >= b.experts)
     throw new ArgumentError(`${where}: there is no expert ${expert}; layer ${layer} has 0 … ${b.experts - 1}`);
   const at: number[] = [];
-  for (let i = 0; i < b.expert.length; i++) if (b.expert[i] === expert && b.layerAt[Math.floor(i / b.k)] === layerAt) at.push(i);
+  for (let i = 0; i < b.expert.length; i++)
+    if (b.expert[i] === expert && b.layerAt[Math.floor(i / b.k)] === layerAt) at.push(i);
   return { at: Int32Array.from(at), layerAt };
 }
 
@@ -66,7 +69,11 @@ export function tokensOf(run: Captured, place: Place): Table<TokenOf> {
       context: strings(Array.from(t, (u) => contextOf(run, u))),
       score: numbers(Float32Array.from(at, (i) => b.score[i])),
       margin: numbers(Float32Array.from(entry, (i) => rivals?.margin[i] ?? Number.NaN)),
-      runner_up: numbers(entry.map((i) => rivals?.runnerUp[i] ?? -1), t.length, -1),
+      runner_up: numbers(
+        entry.map((i) => rivals?.runnerUp[i] ?? -1),
+        t.length,
+        -1,
+      ),
     },
     { name: "tokensOf", context: selectorContext(run), summary: () => `layer ${place.layer}, expert ${place.expert}` },
   );
@@ -86,7 +93,8 @@ export function vocabulary(run: Captured, place: Place): Table<Vocab> {
   const { at, layerAt } = entriesOf(run, place, "vocabulary");
   const { ids, text } = run.tokens;
   const [mine, all, sample] = [new Map<number, number>(), new Map<number, number>(), new Map<number, number>()];
-  for (let i = 0; i < b.length; i++) if (b.layerAt[i] === layerAt) all.set(ids[b.t[i]], (all.get(ids[b.t[i]]) ?? 0) + 1);
+  for (let i = 0; i < b.length; i++)
+    if (b.layerAt[i] === layerAt) all.set(ids[b.t[i]], (all.get(ids[b.t[i]]) ?? 0) + 1);
   for (const i of at) {
     const t = b.t[Math.floor(i / b.k)];
     mine.set(ids[t], (mine.get(ids[t]) ?? 0) + 1);

@@ -34,7 +34,14 @@ export function selectRows(
     if (column.type === "string") keepStrings(keep, column, asStringTest(condition, name, where));
     else if (column.type === "boolean") keepBooleans(keep, column.array, condition, name, where);
     else if (name === "pos" && context.seq && context.lengths && columns.has("t")) {
-      keepPositions(keep, column, columns.get("t") as NumberColumn, condition, context as Required<SelectorContext>, where);
+      keepPositions(
+        keep,
+        column,
+        columns.get("t") as NumberColumn,
+        condition,
+        context as Required<SelectorContext>,
+        where,
+      );
     } else keepNumbers(keep, column, numberTest(resolve(condition, name, column, context, where), name, where));
   }
   let n = 0;
@@ -45,14 +52,24 @@ export function selectRows(
 }
 
 /** Turns names of layer kinds and indices from the end into plain numbers. */
-function resolve(condition: unknown, name: string, column: NumberColumn, context: SelectorContext, where: string): unknown {
+function resolve(
+  condition: unknown,
+  name: string,
+  column: NumberColumn,
+  context: SelectorContext,
+  where: string,
+): unknown {
   if (name === "layer" && typeof condition === "string") {
     const layers = context.layers;
     if (layers) {
-      if (condition === "global" || condition === "chunked") return layers.filter((l) => l.kind === condition).map((l) => l.index);
-      if (condition === "moe" || condition === "dense") return layers.filter((l) => l.moe === (condition === "moe")).map((l) => l.index);
+      if (condition === "global" || condition === "chunked")
+        return layers.filter((l) => l.kind === condition).map((l) => l.index);
+      if (condition === "moe" || condition === "dense")
+        return layers.filter((l) => l.moe === (condition === "moe")).map((l) => l.index);
     }
-    throw new ArgumentError(`${where}: layer takes a number, a list, { lt, gte, … }, "global", "chunked", "moe" or "dense", not "${condition}"`);
+    throw new ArgumentError(
+      `${where}: layer takes a number, a list, { lt, gte, … }, "global", "chunked", "moe" or "dense", not "${condition}"`,
+    );
   }
   if (!FROM_END.has(name)) return condition;
   const end = name === "t" && context.rows !== undefined ? context.rows : largest(column) + 1;
@@ -88,7 +105,15 @@ function keepPositions(
     if (!keep[i]) continue;
     const length = context.lengths[context.seq[rows[i]]];
     let test = tests.get(length);
-    if (!test) tests.set(length, (test = numberTest(mapNumbers(condition, (v) => (v < 0 ? length + v : v)), "pos", where)));
+    if (!test)
+      tests.set(
+        length,
+        (test = numberTest(
+          mapNumbers(condition, (v) => (v < 0 ? length + v : v)),
+          "pos",
+          where,
+        )),
+      );
     if (!test(places[i])) keep[i] = 0;
   }
 }
@@ -104,7 +129,13 @@ function numberTest(condition: unknown, name: string, where: string): (v: number
     const set = new Set<number>(condition);
     return (v) => set.has(v);
   }
-  const { lt = Infinity, lte = Infinity, gt = -Infinity, gte = -Infinity, ne } = comparison<number>(condition, "number", name, where);
+  const {
+    lt = Infinity,
+    lte = Infinity,
+    gt = -Infinity,
+    gte = -Infinity,
+    ne,
+  } = comparison<number>(condition, "number", name, where);
   // Bounds that were not given must not refuse infinities.
   const [noLt, noGt] = [lt === Infinity, gt === -Infinity];
   return (v) => (noLt || v < lt) && v <= lte && (noGt || v > gt) && v >= gte && v !== ne;
@@ -115,7 +146,11 @@ function asStringTest(condition: unknown, name: string, where: string): (v: stri
   if (Array.isArray(condition) && condition.every((v) => typeof v === "string")) return (v) => condition.includes(v);
   const { lt, lte, gt, gte, ne } = comparison<string>(condition, "string", name, where);
   return (v) =>
-    (lt === undefined || v < lt) && (lte === undefined || v <= lte) && (gt === undefined || v > gt) && (gte === undefined || v >= gte) && v !== ne;
+    (lt === undefined || v < lt) &&
+    (lte === undefined || v <= lte) &&
+    (gt === undefined || v > gt) &&
+    (gte === undefined || v >= gte) &&
+    v !== ne;
 }
 
 function keepStrings(keep: Uint8Array, column: ColumnData & { type: "string" }, test: (v: string) => boolean): void {
@@ -125,12 +160,14 @@ function keepStrings(keep: Uint8Array, column: ColumnData & { type: "string" }, 
 }
 
 function keepBooleans(keep: Uint8Array, array: Uint8Array, condition: unknown, name: string, where: string): void {
-  if (typeof condition !== "boolean") throw new ArgumentError(`${where}: ${name} takes true or false, not ${JSON.stringify(condition)}`);
+  if (typeof condition !== "boolean")
+    throw new ArgumentError(`${where}: ${name} takes true or false, not ${JSON.stringify(condition)}`);
   for (let i = 0; i < keep.length; i++) if ((array[i] !== 0) !== condition) keep[i] = 0;
 }
 
 function comparison<T>(condition: unknown, type: "number" | "string", name: string, where: string): Compare<T> {
-  const entries = typeof condition === "object" && condition !== null && !Array.isArray(condition) ? Object.entries(condition) : [];
+  const entries =
+    typeof condition === "object" && condition !== null && !Array.isArray(condition) ? Object.entries(condition) : [];
   if (entries.length > 0 && entries.every(([op, v]) => OPERATORS.has(op) && (typeof v === type || v === undefined)))
     return condition as Compare<T>;
   throw new ArgumentError(

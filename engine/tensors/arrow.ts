@@ -27,4 +27,3 @@ export function toArrow(layout: Layout, data: Float32Array): Table {
   columns["value"] = new Vector([makeData({ type, length: rows, child })]);
   return new Table(columns);
 }
-

@@ -16,6 +16,9 @@ export type Without<S extends string, B, Acc extends string = ""> = S extends `$
     ? Acc
     : Join<Acc, S>;
 
+/** As `Without`, but a union of names means one of them, not all: the result is a union too. */
+export type WithoutOne<S extends string, B> = B extends unknown ? Without<S, B> : never;
+
 /** The left tensor's axes, then those of the right one that it lacks. */
 export type Broadcast<A extends string, B extends string> = string extends A
   ? string

@@ -26,12 +26,19 @@ export function broadcastLayout(a: Layout, b: Layout, where: string): Layout {
   const extra: number[] = [];
   b.axes.forEach((name, j) => {
     const i = a.axes.indexOf(name);
-    if (i < 0) return void extra.push(j);
+    if (i < 0) {
+      extra.push(j);
+      return;
+    }
     if (a.shape[i] !== b.shape[j])
-      throw new ArgumentError(`${where}: axis "${name}" is ${a.shape[i]} on the left and ${b.shape[j]} on the right; slice one, or rename it`);
+      throw new ArgumentError(
+        `${where}: axis "${name}" is ${a.shape[i]} on the left and ${b.shape[j]} on the right; slice one, or rename it`,
+      );
     const [la, lb] = [a.labels[i], b.labels[j]];
     if (IDENTITY.has(name) && !sameLabels(la, lb))
-      throw new ArgumentError(`${where}: axis "${name}" stands for different ${name}s on the two sides; take the same ones, or rename it`);
+      throw new ArgumentError(
+        `${where}: axis "${name}" stands for different ${name}s on the two sides; take the same ones, or rename it`,
+      );
   });
   return {
     axes: [...a.axes, ...extra.map((j) => b.axes[j])],
@@ -65,7 +72,10 @@ export function binary(
   const layout = broadcastLayout(a.layout, b.layout, where);
   const out = new Float32Array(sizeOf(layout.shape));
   const [x, y] = [a.data, b.data];
-  if (layout.axes.length === b.layout.axes.length && layout.axes.every((name, i) => name === b.layout.axes[i] && name === a.layout.axes[i])) {
+  if (
+    layout.axes.length === b.layout.axes.length &&
+    layout.axes.every((name, i) => name === b.layout.axes[i] && name === a.layout.axes[i])
+  ) {
     for (let i = 0; i < out.length; i++) out[i] = fn(x[i], y[i]);
     return { layout, data: out };
   }
@@ -87,7 +97,10 @@ export function walk(
   const rank = shape.length;
   const total = sizeOf(shape);
   if (total === 0) return;
-  if (rank === 0) return line(0, 1, 0, 0, 0, 0);
+  if (rank === 0) {
+    line(0, 1, 0, 0, 0, 0);
+    return;
+  }
   const n = shape[rank - 1];
   const counter = new Array<number>(rank).fill(0);
   let [i, j] = [0, 0];

@@ -26,15 +26,18 @@ const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 export function parseAxes(axes: string, where: string): string[] {
   const names = axes === "" ? [] : axes.split(" ");
   names.forEach((name, i) => {
-    if (!NAME.test(name)) throw new ArgumentError(`${where}: "${axes}" is not a list of axis names; write for example "t d"`);
-    if (names.indexOf(name) !== i) throw new ArgumentError(`${where}: axis "${name}" is named twice in "${axes}"; rename one`);
+    if (!NAME.test(name))
+      throw new ArgumentError(`${where}: "${axes}" is not a list of axis names; write for example "t d"`);
+    if (names.indexOf(name) !== i)
+      throw new ArgumentError(`${where}: axis "${name}" is named twice in "${axes}"; rename one`);
   });
   return names;
 }
 
 export function axisIndex(layout: Layout, name: string, where: string): number {
   const i = layout.axes.indexOf(name);
-  if (i < 0) throw new ArgumentError(`${where}: there is no axis "${name}" here; the axes are "${layout.axes.join(" ")}"`);
+  if (i < 0)
+    throw new ArgumentError(`${where}: there is no axis "${name}" here; the axes are "${layout.axes.join(" ")}"`);
   return i;
 }
 

@@ -18,7 +18,7 @@ export const max: Fold = (x, from, n, step) => {
   for (let j = 0, i = from; j < n; j++, i += step) {
     const v = x[i];
     if (v > m) m = v;
-    else if (v !== v) return Number.NaN;
+    else if (Number.isNaN(v)) return Number.NaN;
   }
   return m;
 };
@@ -32,7 +32,7 @@ export const argmax: Fold = (x, from, n, step) => {
     if (v > m) {
       m = v;
       at = j;
-    } else if (v !== v) return j;
+    } else if (Number.isNaN(v)) return j;
   }
   return at;
 };
@@ -46,7 +46,8 @@ export const norm: Fold = (x, from, n, step) => {
 
 /** Of an empty line only the sum and the norm are defined. */
 function refuseEmpty(n: number, fold: Fold, where: string): void {
-  if (n === 0 && fold !== sum && fold !== norm) throw new ArgumentError(`${where}: nothing to reduce, the axis is empty`);
+  if (n === 0 && fold !== sum && fold !== norm)
+    throw new ArgumentError(`${where}: nothing to reduce, the axis is empty`);
 }
 
 export function reduceAll(data: Float32Array, fold: Fold, where: string): number {

@@ -22,7 +22,16 @@ export function at(layout: Layout, data: Float32Array, where: Readonly<Record<st
   let from = 0;
   for (const [i, place] of fixed) from += place * strides[i];
   if (left.every((axis, j) => axis === layout.axes.length - left.length + j)) return { layout: part, from, data: null };
-  return { layout: part, from: 0, data: gather(data, from, part.shape, left.map((i) => strides[i])) };
+  return {
+    layout: part,
+    from: 0,
+    data: gather(
+      data,
+      from,
+      part.shape,
+      left.map((i) => strides[i]),
+    ),
+  };
 }
 
 /** Keeps the labels in `[from, to)` of each named axis. A view when only the first axis is cut. */
@@ -75,7 +84,12 @@ function pickAxes(layout: Layout, keep: readonly number[]): Layout {
 }
 
 /** Copies a strided block into a dense one. */
-export function gather(data: Float32Array, from: number, shape: readonly number[], strides: readonly number[]): Float32Array {
+export function gather(
+  data: Float32Array,
+  from: number,
+  shape: readonly number[],
+  strides: readonly number[],
+): Float32Array {
   const out = new Float32Array(sizeOf(shape));
   if (out.length === 0) return out;
   const rank = shape.length;
@@ -101,9 +115,21 @@ export function gather(data: Float32Array, from: number, shape: readonly number[
 }
 
 /** The same block with its axes in the order given. */
-export function permute(layout: Layout, data: Float32Array, order: readonly number[]): { layout: Layout; data: Float32Array } {
+export function permute(
+  layout: Layout,
+  data: Float32Array,
+  order: readonly number[],
+): { layout: Layout; data: Float32Array } {
   if (order.every((axis, i) => axis === i)) return { layout, data };
   const strides = stridesOf(layout.shape);
   const part = pickAxes(layout, order);
-  return { layout: part, data: gather(data, 0, part.shape, order.map((i) => strides[i])) };
+  return {
+    layout: part,
+    data: gather(
+      data,
+      0,
+      part.shape,
+      order.map((i) => strides[i]),
+    ),
+  };
 }

@@ -2,7 +2,7 @@ import type { Table as ArrowTable } from "apache-arrow";
 import { ArgumentError } from "../errors.ts";
 import { type TensorPlots, tensorPlots } from "../plots/tensor.ts";
 import { toArrow } from "./arrow.ts";
-import type { AxisOf, Broadcast, Out, Place, Renamed, Without } from "./axes.ts";
+import type { AxisOf, Broadcast, Out, Place, Renamed, Without, WithoutOne } from "./axes.ts";
 import { cosine, dot } from "./contract.ts";
 import * as each from "./elementwise.ts";
 import { type Layout, parseAxes, sizeOf, trimLabels } from "./layout.ts";
@@ -47,7 +47,9 @@ export class Tensor<A extends string = string> implements Disposable {
     const names = parseAxes(axes, "Tensor.from");
     const sizes = shape ?? shapeOf(data, names.length);
     if (sizes.length !== names.length)
-      throw new ArgumentError(`Tensor.from: "${axes}" has ${names.length} axes, but the shape is [${sizes.join(", ")}]`);
+      throw new ArgumentError(
+        `Tensor.from: "${axes}" has ${names.length} axes, but the shape is [${sizes.join(", ")}]`,
+      );
     const flat = data instanceof Float32Array ? data : flatten(data, sizeOf(sizes));
     if (flat.length !== sizeOf(sizes) || sizes.some((n) => !Number.isInteger(n) || n < 0))
       throw new ArgumentError(`Tensor.from: ${flat.length} numbers do not fill the shape [${sizes.join(", ")}]`);
@@ -59,7 +61,9 @@ export class Tensor<A extends string = string> implements Disposable {
     const { data, shape } = await readNpy(path);
     const names = axes ?? ["i", "j", "k", "l", "m", "n", "o", "p"].slice(0, shape.length).join(" ");
     if (parseAxes(names, "Tensor.open").length !== shape.length)
-      throw new ArgumentError(`Tensor.open: ${path} has ${shape.length} axes, [${shape.join(", ")}], but "${names}" names another number`);
+      throw new ArgumentError(
+        `Tensor.open: ${path} has ${shape.length} axes, [${shape.join(", ")}], but "${names}" names another number`,
+      );
     return makeTensor(names as A, shape, data);
   }
 
@@ -106,34 +110,34 @@ export class Tensor<A extends string = string> implements Disposable {
   }
 
   mean(): number;
-  mean<B extends AxisOf<A>>(axis: B): Out<Without<A, B>>;
+  mean<B extends AxisOf<A>>(axis: B): Out<WithoutOne<A, B>>;
   mean(axis?: string): any {
     return this.#fold(fold.mean, "mean", axis);
   }
 
   sum(): number;
-  sum<B extends AxisOf<A>>(axis: B): Out<Without<A, B>>;
+  sum<B extends AxisOf<A>>(axis: B): Out<WithoutOne<A, B>>;
   sum(axis?: string): any {
     return this.#fold(fold.sum, "sum", axis);
   }
 
   /** NaN where one of the numbers is. */
   max(): number;
-  max<B extends AxisOf<A>>(axis: B): Out<Without<A, B>>;
+  max<B extends AxisOf<A>>(axis: B): Out<WithoutOne<A, B>>;
   max(axis?: string): any {
     return this.#fold(fold.max, "max", axis);
   }
 
   /** The label of the largest (the first of equal ones); without an axis, its place in `data`. */
   argmax(): number;
-  argmax<B extends AxisOf<A>>(axis: B): Out<Without<A, B>>;
+  argmax<B extends AxisOf<A>>(axis: B): Out<WithoutOne<A, B>>;
   argmax(axis?: string): any {
     return this.#fold(fold.argmax, "argmax", axis);
   }
 
   /** Euclidean length. */
   norm(): number;
-  norm<B extends AxisOf<A>>(axis: B): Out<Without<A, B>>;
+  norm<B extends AxisOf<A>>(axis: B): Out<WithoutOne<A, B>>;
   norm(axis?: string): any {
     return this.#fold(fold.norm, "norm", axis);
   }
@@ -287,7 +291,12 @@ export class Tensor<A extends string = string> implements Disposable {
 
   static {
     // biome-ignore lint/complexity/noThisInStatic: compiled, the name of the class is not yet bound here
-    showTensor(this, (x: Tensor) => ({ layout: x.#layout, storage: x.#storage, data: () => x.data }));
+    showTensor(this, (x: Tensor) => ({
+      layout: x.#layout,
+      storage: x.#storage,
+      data: () => x.data,
+      png: () => x.plot.heatmap().toPNG(),
+    }));
   }
 }
 
@@ -311,7 +320,9 @@ function shapeOf(data: Nested, rank: number): number[] {
     inner = inner[0] as Nested | number;
   }
   if (shape.length === rank) return shape;
-  throw new ArgumentError(`Tensor.from: lists are nested ${shape.length} deep, but ${rank} axes are named; give a shape`);
+  throw new ArgumentError(
+    `Tensor.from: lists are nested ${shape.length} deep, but ${rank} axes are named; give a shape`,
+  );
 }
 
 function flatten(data: Nested, n: number): Float32Array {
@@ -320,7 +331,8 @@ function flatten(data: Nested, n: number): Float32Array {
   let at = 0;
   for (const part of data as readonly Nested[]) {
     const flat = flatten(part, n / data.length);
-    if (flat.length !== n / data.length) throw new ArgumentError("Tensor.from: the nested lists are not all of the same length");
+    if (flat.length !== n / data.length)
+      throw new ArgumentError("Tensor.from: the nested lists are not all of the same length");
     out.set(flat, at);
     at += flat.length;
   }

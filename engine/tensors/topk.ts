@@ -42,4 +42,4 @@ export function topk(
   return { layout: { axes: layout.axes, shape, labels }, values, indices };
 }
 
-const rank = (v: number): number => (v !== v ? -Infinity : v);
+const rank = (v: number): number => (Number.isNaN(v) ? -Infinity : v);

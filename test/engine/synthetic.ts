@@ -1,5 +1,12 @@
 /** A made-up run that looks like a real one: for tests of tables, metrics and plots without an engine. */
-import { type Captured, captureKey, type ModelFacts, type SiteCapture, SUMMARY, type TokenKind } from "../../engine/run/captured.ts";
+import {
+  type Captured,
+  captureKey,
+  type ModelFacts,
+  type SiteCapture,
+  SUMMARY,
+  type TokenKind,
+} from "../../engine/run/captured.ts";
 import { random } from "../../engine/tables/random.ts";
 import { temperatureAt } from "../../engine/tables/temperature-law.ts";
 
@@ -29,7 +36,20 @@ const TEXT =
   "The capital of France is Paris . The capital of Japan is Tokyo . 17 + 25 = 42 \n const x = 3 ; if ( x > 2 ) return x * 2 ; \n Der 24. November 2026 ist ein Dienstag . le prix est 12,50 € \n";
 
 export function synthetic(o: SyntheticOptions = {}): Captured {
-  const { layers = 8, experts = 8, topk = 1, heads = 4, chunk = 64, floorScale = 64, sequences = 1, length = 48, seed = 1, globalEvery = 4, d = 6, pull = 0 } = o;
+  const {
+    layers = 8,
+    experts = 8,
+    topk = 1,
+    heads = 4,
+    chunk = 64,
+    floorScale = 64,
+    sequences = 1,
+    length = 48,
+    seed = 1,
+    globalEvery = 4,
+    d = 6,
+    pull = 0,
+  } = o;
   const next = random(seed);
   const normal = () => Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next());
   const facts: ModelFacts = {
@@ -75,7 +95,8 @@ export function synthetic(o: SyntheticOptions = {}): Captured {
     for (let t = 0; t < n; t++) {
       const row = logits.subarray(t * experts, (t + 1) * experts);
       const sure = 0.5 + (1.4 * layer) / layers;
-      for (let e = 0; e < experts; e++) row[e] = sure * (likes[e * facts.vocab + ids[t]] + base[e] + 0.5 * normal()) - 0.6 + (e === 2 ? pull : 0);
+      for (let e = 0; e < experts; e++)
+        row[e] = sure * (likes[e * facts.vocab + ids[t]] + base[e] + 0.5 * normal()) - 0.6 + (e === 2 ? pull : 0);
       const order = Array.from(row.keys()).sort((a, b) => row[b] - row[a] || a - b);
       for (let s = 0; s < topk; s++) {
         choice[t * topk + s] = order[s];
@@ -95,9 +116,21 @@ export function synthetic(o: SyntheticOptions = {}): Captured {
         const seen = 1 + (rope ? pos[t] % chunk : pos[t]);
         const s = rope ? 1 : temperatureAt(pos[t], floorScale, 0.1);
         const sigma = 0.7 + 0.5 * h;
-        const entropy = (scale: number) => Math.max(0.05 * next(), Math.log(seen) - (scale * sigma) ** 2 / 2 + 0.12 * normal());
+        const entropy = (scale: number) =>
+          Math.max(0.05 * next(), Math.log(seen) - (scale * sigma) ** 2 / 2 + 0.12 * normal());
         const noise = [entropy(s), entropy(1)].map((v) => Math.min(Math.log(seen), v));
-        summary.set([noise[0], noise[1], Math.exp(-noise[0]), Math.floor(next() * seen), next() / 3, next() / 2, (seen * next()) / 2], (t * heads + h) * width);
+        summary.set(
+          [
+            noise[0],
+            noise[1],
+            Math.exp(-noise[0]),
+            Math.floor(next() * seen),
+            next() / 3,
+            next() / 2,
+            (seen * next()) / 2,
+          ],
+          (t * heads + h) * width,
+        );
       }
     put("attn.summary", layer, "t head stat", [n, heads, width], summary);
   }
@@ -124,6 +157,16 @@ export function synthetic(o: SyntheticOptions = {}): Captured {
     tokenText: (id) => vocabulary[id - 1] ?? `<${id}>`,
     edits: [],
     forced: () => false,
-    meta: { model: facts.name, weights: facts.weights, engine: "test", seed: 0, prefillMs: 3, decodeMs: 0, tokensPerSecond: 0, reason: null, reply: null } as Captured["meta"],
+    meta: {
+      model: facts.name,
+      weights: facts.weights,
+      engine: "test",
+      seed: 0,
+      prefillMs: 3,
+      decodeMs: 0,
+      tokensPerSecond: 0,
+      reason: null,
+      reply: null,
+    } as Captured["meta"],
   };
 }
