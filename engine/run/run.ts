@@ -15,6 +15,8 @@ import type { Table } from "../tables/table.ts";
 import { type Tokens, tokensTable } from "../tables/tokens.ts";
 import { type TokenOf, tokensOf, type Vocab, vocabulary } from "../tables/tokens-of.ts";
 import type { Tensor } from "../tensors/tensor.ts";
+import { openTrace } from "../trace/open.ts";
+import { saveTrace } from "../trace/save.ts";
 import { type Captured, captureKey, type RunMeta } from "./captured.ts";
 import { Diff } from "./diff.ts";
 import { partOf } from "./part.ts";
@@ -209,6 +211,22 @@ export class Run implements Disposable {
    */
   compare(other: Run, o: { readonly align?: "pos" | "text" } = {}): Diff {
     return new Diff(this.captured, other.captured, o.align ?? "pos");
+  }
+
+  /**
+   * Writes the run to a folder of Arrow files, which `Run.open` reads without an engine.
+   *
+   * ```ts
+   * await r.save("paris.trace"); const again = await Run.open("paris.trace");
+   * ```
+   */
+  async save(path: string): Promise<void> {
+    await saveTrace(this.captured, path);
+  }
+
+  /** Reads a run that `save` wrote. Errors: `TraceError`. */
+  static async open(path: string): Promise<Run> {
+    return new Run(await openTrace(path));
   }
 
   /** Gives the memory back. Tensors that were read from this run can no longer be used. */
