@@ -4,7 +4,16 @@ import { Interrupter } from "../interrupt/interrupter.ts";
 import { MainInspector } from "../interrupt/main-inspector.ts";
 import type { LiveValues } from "./language.ts";
 import { InspectorLiveValues } from "./live-values.ts";
-import type { CellId, CellRequest, CommMessage, Outcome, Output, StreamName, ToFrontend, ToSession } from "./messages.ts";
+import type {
+  CellId,
+  CellRequest,
+  CommMessage,
+  Outcome,
+  Output,
+  StreamName,
+  ToFrontend,
+  ToSession,
+} from "./messages.ts";
 import { type FrontendData, Word, wordsOf } from "./shared.ts";
 import { StreamReader } from "./stream-ring.ts";
 
@@ -21,6 +30,9 @@ export interface FrontendSink {
 const GATHER_MS = 10;
 /** How long the session may take to dispose its resources at the end. */
 const END_MS = 3000;
+/** How long the main thread may leave the last ping unanswered. */
+const BLOCKED_MS = 1000;
+const LAST_PING = -1;
 
 export class SessionClient {
   readonly live: LiveValues;
@@ -98,12 +110,14 @@ export class SessionClient {
     this.#inspector.disconnect();
   }
 
-  /** Ends the process with this exit code, also when user code still blocks the main thread (then by SIGKILL). */
-  exit(code = 0): void {
+  /** Ends the process with this exit code; by SIGKILL when the main thread, which would have to end it, is blocked where no interrupt reaches. */
+  async exit(code = 0): Promise<void> {
+    this.#post({ type: "ping", sent: LAST_PING });
+    for (const end = performance.now() + BLOCKED_MS; Atomics.load(this.#words, Word.pong) !== LAST_PING; ) {
+      if (performance.now() > end) process.kill(process.pid, "SIGKILL");
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
     parentPort!.close();
-    // The main thread exits when this thread has ended; if it cannot, the process is ended from here.
-    const watchdog = setTimeout(() => process.kill(process.pid, "SIGKILL"), 1000);
-    watchdog.unref();
     setImmediate(() => process.exit(code));
   }
 

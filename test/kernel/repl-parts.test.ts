@@ -8,7 +8,7 @@ import { Recall } from "../../kernel/frontends/terminal/recall.ts";
 import { Screen } from "../../kernel/frontends/terminal/screen.ts";
 import { fit, textWidth } from "../../kernel/frontends/terminal/width.ts";
 import { tokens } from "../../kernel/language/tokens.ts";
-import { Terminal } from "./terminal.ts";
+import { Terminal } from "./support/terminal.ts";
 
 const key = (name: string): Key => {
   const [, ctrl, alt, bare] = /^(C-)?(M-)?(.+)$/.exec(name)!;

@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { after, afterEach, describe, it } from "node:test";
-import { Pty } from "./pty.ts";
+import { Pty } from "./support/pty.ts";
 
 const binary = resolve("bin/moescope.mjs");
 const folder = mkdtempSync(join(tmpdir(), "moescope-repl-"));
