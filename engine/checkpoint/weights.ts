@@ -188,6 +188,8 @@ class Reader {
     const found = this.#all.get(name);
     if (!found) {
       this.#missing.push({ name, shape });
+      // Enough to know that these are not the weights; a config may call for millions.
+      if (this.#missing.length === 100) this.refuseOthers();
       return null;
     }
     const { entry, path } = found;
