@@ -3,7 +3,7 @@ import type { NativeEdit } from "../native.ts";
 import { type Captured, captureKey, type LayerFacts, type ModelFacts } from "../run/captured.ts";
 import { headsOf, layerHas, SITES, type SiteName } from "../sites/names.ts";
 import { layersOf, places } from "../sites/selector.ts";
-import { Edit, type EditData } from "./edit.ts";
+import { capturedOf, Edit, type EditData, type RunSource } from "./edit.ts";
 import { type PromptRows, promptTest, rowFilter } from "./rows.ts";
 
 /**
@@ -127,8 +127,8 @@ function compileSite(edit: Edit, d: SiteData, facts: ModelFacts, prompt: PromptR
   }
 }
 
-function source(from: { readonly captured: Captured } | null, where: string): Captured {
-  if (from) return from.captured;
+function source(from: RunSource | null, where: string): Captured {
+  if (from) return capturedOf(from);
   throw new ArgumentError({
     where,
     what: "this edit was read from a trace, which does not store the run that it took its values from",

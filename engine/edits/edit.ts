@@ -1,14 +1,27 @@
 import { shows } from "../display/show.ts";
 import { ArgumentError, didYouMean } from "../errors.ts";
-import type { Captured } from "../run/captured.ts";
+import type { Captured, RunMeta } from "../run/captured.ts";
 import { describeMatch, type Filter } from "../sites/selector.ts";
 
 /** How a forced expert's input is scaled: by its own sigmoid, by the score of the expert that it replaces, or by a number. */
 export type ScoreRule = "own" | "original" | number;
 
-/** Anything that holds a run: what is patched or replayed from. */
+/** A `Run`, as edits hold it. What it captured is read when the edit is used. */
 export interface RunSource {
-  readonly captured: Captured;
+  readonly meta: RunMeta;
+  readonly text: string;
+  readonly edits: readonly Edit[];
+}
+
+/** @internal The data of a run that values are taken from. */
+export function capturedOf(from: RunSource): Captured {
+  const data = (from as Partial<{ readonly captured: Captured }> | null | undefined)?.captured;
+  if (data) return data;
+  throw new ArgumentError({
+    where: "edit",
+    what: "the source is not a run",
+    fix: "Give what m.run returned (is an await missing?)",
+  });
 }
 
 /** What an edit does. Values that other runs made are held, not copied. */
@@ -102,7 +115,7 @@ export class Edit {
 
 const describeSource = (from: RunSource | null): object | null => {
   if (!from) return null;
-  const { meta, tokens } = from.captured;
+  const { meta, tokens } = capturedOf(from);
   return { model: meta.model, tokens: tokens.length, text: tokens.text.slice(0, 24).join("") };
 };
 
@@ -118,7 +131,7 @@ function sentence(d: EditData, filter: Filter): string {
     case "route.bias":
       return `${where}: ${d.delta >= 0 ? "+" : "−"}${Math.abs(d.delta)} on the logit of expert ${d.expert} when experts are chosen`;
     case "route.replay":
-      return `${where}: experts are chosen as in another run${d.from ? ` (${d.from.captured.tokens.length} tokens)` : ""}`;
+      return `${where}: experts are chosen as in another run${d.from ? ` (${capturedOf(d.from).tokens.length} tokens)` : ""}`;
     case "attn.temperature":
       return d.law === "off"
         ? `${where}: attention temperature off`

@@ -1,6 +1,6 @@
 import { ArgumentError } from "../errors.ts";
 import type { Filter } from "../sites/selector.ts";
-import { Edit, type RunSource, type ScoreRule } from "./edit.ts";
+import { capturedOf, Edit, type RunSource, type ScoreRule } from "./edit.ts";
 
 /** Which layers and tokens a routing edit touches. */
 export type RouteFilter = Omit<Filter, "head">;
@@ -56,6 +56,7 @@ export const route = {
 
   /** Every token chooses as the token in the same row of another run did; scores are this run's own. */
   replay(run: RunSource, filter: RouteFilter = {}): Edit {
+    capturedOf(run);
     return new Edit({ op: "route.replay", from: run }, filter, KEYS);
   },
 };

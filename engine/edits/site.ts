@@ -4,15 +4,13 @@ import type { Filter, Layers } from "../sites/selector.ts";
 import type { EditableSite } from "../sites/site.ts";
 import { partsOf } from "../sites/site.ts";
 import type { Tensor } from "../tensors/tensor.ts";
-import { Edit, type EditData, type RunSource } from "./edit.ts";
-
-export type PatchSource = RunSource;
+import { capturedOf, Edit, type EditData, type RunSource } from "./edit.ts";
 
 type What =
   | { op: "zero" }
   | { op: "scale"; by: number }
   | { op: "add"; vector: Tensor<any>; amount: number }
-  | { op: "patch"; from: PatchSource };
+  | { op: "patch"; from: RunSource };
 
 /** An edit of a site. The site's own layers and `only` become part of the filter. */
 export function siteEdit(site: EditableSite<any>, what: What, filter: Filter): Edit {
@@ -53,12 +51,7 @@ function dataOf(site: string, what: What): EditData {
       // A copy: the edit must not change when the tensor is disposed.
       return { op: "site.add", site, vector: what.vector.data.slice(), amount: what.amount };
     case "patch":
-      if (!what.from?.captured)
-        throw new ArgumentError({
-          where: `${site}.patch`,
-          what: "the source is not a run",
-          fix: "Give what m.run returned (is an await missing?)",
-        });
+      capturedOf(what.from);
       return { op: "site.patch", site, from: what.from };
   }
 }

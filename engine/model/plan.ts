@@ -81,7 +81,7 @@ function planText(name: string, plan: Plan): string {
     .toArray()
     .map(
       (p) =>
-        `  ${p.part.padEnd(24)} ${showBytes(p.bytes).padStart(9)}  ${"▇".repeat(Math.round((24 * p.bytes) / widest))}`,
+        `  ${p.part.padEnd(10)} ${p.place.padEnd(6)} ${showBytes(p.bytes).padStart(9)}  ${"▇".repeat(Math.round((24 * p.bytes) / widest))}`,
     );
   const verdict = plan.fits ? "fits" : "does not fit";
   return [`${name} · ${showBytes(plan.bytes)} planned, ${showBytes(plan.free)} free: ${verdict}`, ...lines].join("\n");

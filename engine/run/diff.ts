@@ -45,18 +45,12 @@ export class Diff {
     return diffPlots(this.#a, this.#b, this.#rows);
   }
 
-  /** @internal For the plots. */
-  get sides(): { readonly a: Captured; readonly b: Captured; readonly rows: Alignment } {
-    return { a: this.#a, b: this.#b, rows: this.#rows };
-  }
-
   static {
-    shows(Diff, { text: (d) => diffText(d) });
+    shows(Diff, { text: (d) => diffText(d, d.#a, d.#b, d.#rows) });
   }
 }
 
-function diffText(d: Diff): string {
-  const { a, b, rows } = d.sides;
+function diffText(d: Diff, a: Captured, b: Captured, rows: Alignment): string {
   const lines = [
     `Diff · ${rows.a.length} tokens aligned by ${rows.by} · loss ${d.loss >= 0 ? "+" : "−"}${num(Math.abs(d.loss))} nats a token`,
   ];

@@ -1,6 +1,6 @@
 import { shows } from "../display/show.ts";
-import type { Edit } from "../edits/edit.ts";
-import { type PatchSource, siteEdit } from "../edits/site.ts";
+import type { Edit, RunSource } from "../edits/edit.ts";
+import { siteEdit } from "../edits/site.ts";
 import type { Tensor } from "../tensors/tensor.ts";
 import { SITES, type SiteName } from "./names.ts";
 import { describeMatch, type Filter, type Layers, type Rows } from "./selector.ts";
@@ -97,7 +97,7 @@ export class EditableSite<A extends string = string> extends Site<A> {
    * await m.with(at.layer(4).resid.post.patch(clean, { pos: 5 })).run(corrupt)
    * ```
    */
-  patch(from: PatchSource, filter: Filter = {}): Edit {
+  patch(from: RunSource, filter: Filter = {}): Edit {
     return siteEdit(this, { op: "patch", from }, filter);
   }
 }

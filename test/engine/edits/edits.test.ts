@@ -5,6 +5,7 @@ import { compileEdits, forcedBy } from "../../../engine/edits/compile.ts";
 import { Edit } from "../../../engine/edits/edit.ts";
 import { route } from "../../../engine/edits/route.ts";
 import { type PromptRows, pairs, ranges, rowFilter } from "../../../engine/edits/rows.ts";
+import { Run } from "../../../engine/run/run.ts";
 import { at } from "../../../engine/sites/at.ts";
 import { Tensor } from "../../../engine/tensors/tensor.ts";
 import { fault } from "../fault.ts";
@@ -139,7 +140,7 @@ test("pairs and ranges by brute force", () => {
 });
 
 test("a patch takes the rows of the same place from the source, and says what the source lacks", async () => {
-  const source = { captured: run };
+  const source = new Run(run);
   const choice = run.captures.get("layers.1.router.choice")!;
   assert.ok(choice);
   await fault(() => compile(at.layer(1).resid.mid.patch(source)), "capture", "layers.1.resid.mid", "capture");
@@ -161,28 +162,28 @@ test("a patch takes the rows of the same place from the source, and says what th
       ],
     ]),
   };
-  const [edit] = compile(at.layer(1).resid.post.patch({ captured }, { pos: [1, 2] }), two);
+  const [edit] = compile(at.layer(1).resid.post.patch(new Run(captured), { pos: [1, 2] }), two);
   assert.ok(edit.op === "site.patch");
   assert.deepEqual(
     [list(edit.patchRows), list(edit.values)?.slice(0, 1), list(edit.values)?.slice(2 * facts.d, 2 * facts.d + 1)],
     [[1, 2, 4, 5], [facts.d], [7 * facts.d]],
   );
-  await fault(() => compile(at.layer(1).resid.post.patch({ captured }, { pos: 9 }), one), "argument", "no row");
+  await fault(() => compile(at.layer(1).resid.post.patch(new Run(captured), { pos: 9 }), one), "argument", "no row");
 });
 
 test("a replay holds what the other run chose, by row, layer and slot", async () => {
-  const [edit] = compile(route.replay({ captured: run }, { layer: [1, 3] }));
+  const [edit] = compile(route.replay(new Run(run), { layer: [1, 3] }));
   assert.ok(edit.op === "route.replay");
   assert.equal(edit.rowsRecorded, 12);
   const at1 = run.captures.get("layers.1.router.choice")!;
   assert.equal(edit.choice[(5 * 4 + 1) * 1], at1.data[5]);
   assert.equal(edit.choice[(5 * 4 + 2) * 1], -1);
   const other = { ...run, facts: { ...run.facts, experts: 9 } };
-  await fault(() => compile(route.replay({ captured: other })), "argument", "other layers or experts");
+  await fault(() => compile(route.replay(new Run(other))), "argument", "other layers or experts");
   const bare = { ...run, captures: new Map() };
-  await fault(() => compile(route.replay({ captured: bare })), "capture", "router.choice");
+  await fault(() => compile(route.replay(new Run(bare))), "capture", "router.choice");
   await fault(
-    () => compile(Edit.fromJSON(JSON.parse(JSON.stringify(route.replay({ captured: run }))))),
+    () => compile(Edit.fromJSON(JSON.parse(JSON.stringify(route.replay(new Run(run)))))),
     "argument",
     "read from a trace",
   );
