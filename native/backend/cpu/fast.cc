@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #include "backend/backend.h"
@@ -22,8 +23,9 @@ namespace {
 
 using kernels::Product;
 
-/** Logits of prefill are formed in blocks of rows of about this many bytes. */
-constexpr int64_t logits_bytes = int64_t{32} << 20;
+/** Logits of prefill are formed in blocks of rows: so many bytes that they are still in a cache when their statistics are made,
+ * but enough rows that reading the weights again for each block costs nothing, within a bound. */
+constexpr int64_t logits_bytes = int64_t{2} << 20, logits_rows = 128, logits_bound = int64_t{64} << 20;
 /** Activations of a prefill tile take at most about this many bytes. */
 constexpr int64_t tile_bytes = int64_t{96} << 20;
 
@@ -100,9 +102,9 @@ class Fast final : public Backend {
            int64_t{c.topk} * (2 * c.d + 3 * c.ff) + 3 * std::max(c.ff, c.ff_dense) + 2 * c.head_dim + 64;
   }
   static bool finite(const float* x, int64_t n) {
-    for (int64_t i = 0; i < n; ++i)
-      if (!std::isfinite(x[i])) return false;
-    return true;
+    int bad = 0;  // without a way out, so that it becomes vector code
+    for (int64_t i = 0; i < n; ++i) bad |= !(std::fabs(x[i]) <= std::numeric_limits<float>::max());
+    return !bad;
   }
   void all_rows(const Step& s, const Watch& watch, float* x, int64_t width) const {
     for (int r = 0; watch && r < s.rows; ++r) watch.row(r, x + r * width);
@@ -194,7 +196,9 @@ void Fast::reserve(int rows) {
   begin_.resize(at(c.experts + 2));
   products_.reserve(at(c.experts + 1) * 2);
   rows_ = rows;
-  head_rows_ = std::clamp<int64_t>(logits_bytes / (4 * int64_t{c.vocab}), 1, rows);
+  const int64_t row_bytes = 4 * int64_t{c.vocab};
+  head_rows_ = std::max(logits_bytes / row_bytes, std::min(logits_rows, logits_bound / row_bytes));
+  head_rows_ = std::clamp<int64_t>(head_rows_, 1, rows);
   logits_block_ = Block(sizeof(float) * at(head_rows_ * c.vocab), "scratch");
   scratch_bytes_ = block_.bytes() + logits_block_.bytes();
 }

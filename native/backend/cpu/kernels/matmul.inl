@@ -38,9 +38,9 @@ MOESCOPE_INLINE void widen(const char* w, int64_t k, Vec& low, Vec& high) {
   }
 }
 
-/** totals[u][r] += sum over kc of x[r] * w[u], for R rows and P units. x rows are x_pitch apart, units of totals `pitch`. */
+/** totals[u][r] (+)= sum over kc of x[r] * w[u], for R rows and P units. x rows are x_pitch apart, units of totals `pitch`. */
 template <int R, int P, bool wide>
-static void tile(const char* const* w, const float* x, int64_t kc, float* totals, int64_t pitch) {
+static void tile(const char* const* w, const float* x, int64_t kc, float* totals, int64_t pitch, bool first) {
   Vec sum[P][R][2];
   for (int u = 0; u < P; ++u)
     for (int r = 0; r < R; ++r) sum[u][r][0] = sum[u][r][1] = Vec{};
@@ -67,12 +67,12 @@ static void tile(const char* const* w, const float* x, int64_t kc, float* totals
   for (int u = 0; u < P; ++u)
     for (int r = 0; r < R; ++r) {
       float* t = totals + u * pitch + r * unit_columns;
-      store(t, load(t) + sum[u][r][0]);
-      store(t + lanes, load(t + lanes) + sum[u][r][1]);
+      store(t, first ? sum[u][r][0] : load(t) + sum[u][r][0]);
+      store(t + lanes, first ? sum[u][r][1] : load(t + lanes) + sum[u][r][1]);
     }
 }
 
-using Tile = void (*)(const char* const*, const float*, int64_t, float*, int64_t);
+using Tile = void (*)(const char* const*, const float*, int64_t, float*, int64_t, bool);
 struct Tiles {
   Tile of[2][3][tile_rows + 1];  // [wide][log2 units][rows]
 };
@@ -175,7 +175,6 @@ static void task(const Product& p, int64_t first, int64_t rows, int64_t from, in
         w[count++] = static_cast<const char*>(p.up.data) + offset;
       }
     }
-    std::memset(totals, 0, static_cast<size_t>(count * pitch) * 4);
     for (int done = 0; done < count;) {
       int log2 = 0;
       while ((2 << log2) <= count - done && (2 << log2) <= most_units) ++log2;
@@ -186,7 +185,7 @@ static void task(const Product& p, int64_t first, int64_t rows, int64_t from, in
         for (int u = 0; u < 1 << log2; ++u) at[u] = w[done + u] + b * k_block * per_k;
         for (int64_t t = 0, r = 0; t < row_tiles; ++t) {
           const int64_t height = high - (t >= high_count);
-          tiles.of[wide][log2][height](at, x + r * x_pitch, kc, totals + done * pitch + r * unit_columns, pitch);
+          tiles.of[wide][log2][height](at, x + r * x_pitch, kc, totals + done * pitch + r * unit_columns, pitch, b == 0);
           r += height;
         }
       }
