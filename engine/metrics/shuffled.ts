@@ -3,7 +3,7 @@ import type { Captured } from "../run/captured.ts";
 import { numbers } from "../tables/column.ts";
 import { groupsBy } from "../tables/expert-load.ts";
 import { random } from "../tables/random.ts";
-import { routingBlock } from "../tables/routing-block.ts";
+import { type RoutingBlock, routingBlock } from "../tables/routing-block.ts";
 import { Table } from "../tables/table.ts";
 import type { Tokens } from "../tables/tokens.ts";
 import { mean } from "./load-metric.ts";
@@ -30,7 +30,8 @@ export interface LayerInformation {
   above: number;
 }
 
-const STEPS = 2e8;
+/** Additions that may be spent on shuffles unless their number is given: about a second. */
+const STEPS = 3e7;
 const ENOUGH_SEQUENCES = 20;
 
 /**
@@ -51,11 +52,11 @@ export function mutualInformationMetric(run: Captured, o: MutualInformationOptio
   const perLayer = layers.map((layer) =>
     units(b, b.layers.indexOf(layer), groupOf, whole ? bySequence!.unitOf : null, seq),
   );
-  const cost = perLayer.reduce((sum, u) => sum + u.length * (whole ? b.experts : 1), 0);
+  const cost = perLayer.reduce((sum, u) => sum + u.experts.length, 0);
   const shuffles = o.shuffles ?? Math.max(100, Math.min(1000, Math.floor(STEPS / Math.max(1, cost))));
   const next = random(o.seed ?? 1);
   const rows = perLayer.map((u, i) => {
-    const labels = Int32Array.from(u, (x) => x.label);
+    const labels = u.labels.slice();
     const value = informationOf(u, labels, groups.length, b.experts);
     const drawn = new Float64Array(shuffles);
     for (let s = 0; s < shuffles; s++) {
@@ -98,38 +99,38 @@ export function mutualInformationMetric(run: Captured, o: MutualInformationOptio
   });
 }
 
-/** What swaps labels as one: a token's choices, or a sequence's. */
-interface Unit {
-  readonly label: number;
+/** What swaps labels as one: a token's choices, or a sequence's. Unit `i` chose `experts[from[i]] … experts[from[i + 1] - 1]`. */
+interface Units {
+  readonly labels: Int32Array;
+  readonly from: Int32Array;
   readonly experts: Int32Array;
 }
 
-function units(
-  b: ReturnType<typeof routingBlock>,
-  l: number,
-  groupOf: Int32Array,
-  unitOf: Int32Array | null,
-  seq: Int32Array,
-): Unit[] {
-  if (!unitOf) {
-    const out: Unit[] = [];
-    for (let i = 0; i < b.length; i++) {
-      const label = groupOf[b.t[i]];
-      if (b.layerAt[i] === l && label >= 0) out.push({ label, experts: b.expert.subarray(i * b.k, (i + 1) * b.k) });
-    }
-    return out;
-  }
+function units(b: RoutingBlock, l: number, groupOf: Int32Array, unitOf: Int32Array | null, seq: Int32Array): Units {
   const found = new Map<number, { label: number; experts: number[] }>();
   for (let i = 0; i < b.length; i++) {
     if (b.layerAt[i] !== l) continue;
-    const s = seq[b.t[i]];
-    const label = unitOf[s];
+    const t = b.t[i];
+    const label = unitOf ? unitOf[seq[t]] : groupOf[t];
     if (label < 0) continue;
-    let unit = found.get(s);
-    if (!unit) found.set(s, (unit = { label, experts: [] }));
+    const key = unitOf ? seq[t] : t;
+    let unit = found.get(key);
+    if (!unit) {
+      unit = { label, experts: [] };
+      found.set(key, unit);
+    }
     for (let k = 0; k < b.k; k++) unit.experts.push(b.expert[i * b.k + k]);
   }
-  return Array.from(found.values(), (u) => ({ label: u.label, experts: Int32Array.from(u.experts) }));
+  const list = [...found.values()];
+  const from = new Int32Array(list.length + 1);
+  list.forEach((u, i) => {
+    from[i + 1] = from[i] + u.experts.length;
+  });
+  return {
+    labels: Int32Array.from(list, (u) => u.label),
+    from,
+    experts: Int32Array.from(list.flatMap((u) => u.experts)),
+  };
 }
 
 /** The label of each sequence, when its tokens agree on one. */
@@ -147,12 +148,11 @@ function labelledSequences(
   return { unitOf, labels: Array.from(unitOf).filter((v) => v >= 0) };
 }
 
-function informationOf(list: readonly Unit[], labels: Int32Array, groups: number, experts: number): number {
+function informationOf(u: Units, labels: Int32Array, groups: number, experts: number): number {
   const joint = new Float64Array(groups * experts);
-  for (let i = 0; i < list.length; i++) {
+  for (let i = 0; i < labels.length; i++) {
     const row = labels[i] * experts;
-    const chosen = list[i].experts;
-    for (let j = 0; j < chosen.length; j++) joint[row + chosen[j]]++;
+    for (let j = u.from[i]; j < u.from[i + 1]; j++) joint[row + u.experts[j]]++;
   }
   return mutualInformation(joint, groups, experts);
 }
@@ -161,6 +161,8 @@ function informationOf(list: readonly Unit[], labels: Int32Array, groups: number
 function shuffle(labels: Int32Array, next: () => number): void {
   for (let i = labels.length - 1; i > 0; i--) {
     const j = Math.floor(next() * (i + 1));
-    [labels[i], labels[j]] = [labels[j], labels[i]];
+    const kept = labels[i];
+    labels[i] = labels[j];
+    labels[j] = kept;
   }
 }

@@ -1,6 +1,6 @@
 import type { Captured } from "../run/captured.ts";
 import { numbers } from "../tables/column.ts";
-import { routingBlock } from "../tables/routing-block.ts";
+import { byLayer, routingBlock } from "../tables/routing-block.ts";
 import { Table } from "../tables/table.ts";
 import { mean } from "./load-metric.ts";
 import { Metric } from "./metric.ts";
@@ -35,9 +35,9 @@ export function tokenMetric(
   chosen: readonly number[],
 ): Metric {
   const b = routingBlock(run);
+  const all = byLayer(b, values);
   const rows = chosen.map((layer) => {
-    const l = b.layers.indexOf(layer);
-    const sorted = values.filter((_, i) => b.layerAt[i] === l).sort();
+    const sorted = all[b.layers.indexOf(layer)].sort();
     const q = (p: number) => quantile(sorted, p);
     const average = mean(sorted);
     const sd = Math.sqrt(mean(Float64Array.from(sorted, (v) => (v - average) ** 2)));

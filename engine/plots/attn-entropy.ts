@@ -132,21 +132,27 @@ function binned(run: Captured, captures: readonly SiteCapture[], stat: number, l
   const binOf = log
     ? (p: number) => Math.min(n - 1, Math.floor((Math.log(p + 1) / Math.log(last + 1)) * n))
     : (p: number) => Math.min(n - 1, Math.floor((p / last) * n));
-  const values: number[][] = Array.from({ length: n }, () => []);
   const sum = new Float64Array(n);
   const seen = new Float64Array(n);
+  const size = new Float64Array(n);
+  for (const c of captures)
+    for (const t of c.rows) {
+      const bin = binOf(run.tokens.pos[t]);
+      sum[bin] += run.tokens.pos[t];
+      seen[bin]++;
+      size[bin] += c.shape[1];
+    }
+  const values = Array.from(size, (count) => new Float32Array(count));
+  const filled = new Int32Array(n);
   for (const c of captures) {
     const [heads, width] = [c.shape[1], c.shape[2] ?? SUMMARY.length];
-    c.rows.forEach((t, row) => {
-      const pos = run.tokens.pos[t];
-      const bin = binOf(pos);
-      sum[bin] += pos;
-      seen[bin]++;
-      for (let h = 0; h < heads; h++) values[bin].push(c.data[(row * heads + h) * width + stat]);
-    });
+    for (let row = 0; row < c.rows.length; row++) {
+      const bin = binOf(run.tokens.pos[c.rows[row]]);
+      for (let h = 0; h < heads; h++) values[bin][filled[bin]++] = c.data[(row * heads + h) * width + stat];
+    }
   }
   const bins = values.flatMap((v, i) => (v.length > 0 ? [i] : []));
-  const sorted = bins.map((i) => Float64Array.from(values[i]).sort());
+  const sorted = bins.map((i) => values[i].sort());
   const at = (q: number) => Float64Array.from(sorted, (v) => Math.exp(quantile(v, q)));
   return {
     x: Float64Array.from(bins, (i) => sum[i] / seen[i] + (log ? 1 : 0)),

@@ -1,7 +1,7 @@
 import { num } from "../display/format.ts";
 import type { Captured } from "../run/captured.ts";
 import type { Layers } from "../sites/selector.ts";
-import { routingBlock } from "../tables/routing-block.ts";
+import { byLayer, routingBlock } from "../tables/routing-block.ts";
 import { SERIES } from "./color.ts";
 import type { Figure, Mark } from "./figure.ts";
 import { range } from "./load-map.ts";
@@ -22,10 +22,8 @@ export function confidence(run: Captured, o: ConfidenceOptions = {}): Figure {
   const by = o.by ?? "margin";
   const layers = chooseLayers(o.layer, b.layers, run.facts.layers, "plot.confidence");
   const values = by === "margin" ? b.rivals.margin : b.softmax.entropy;
-  const perLayer = layers.map((layer) => {
-    const l = b.layers.indexOf(layer);
-    return values.filter((_, i) => b.layerAt[i] === l).sort();
-  });
+  const all = byLayer(b, values);
+  const perLayer = layers.map((layer) => all[b.layers.indexOf(layer)].sort());
   const q = QUANTILES.map((p) => Float32Array.from(perLayer, (sorted) => quantile(sorted, p)));
   const x = range(layers.length);
   const near = values.reduce((n, v) => n + (v < NEAR_TIE ? 1 : 0), 0) / (values.length || 1);

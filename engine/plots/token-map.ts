@@ -26,7 +26,7 @@ export function tokenMap(run: Captured, o: TokenMapOptions = {}): Figure {
   const columns = Math.ceil(b.rows.length / pool);
   const at = cellIndex(b, layers, pool, columns);
   const marginal = color === "margin" ? marginCells(b, layers, pool, columns, at) : null;
-  const chosen = expertCells(b, layers.length * columns, at);
+  const chosen = expertCells(b, layers.length * columns, pool, at);
   const { z, scale } =
     marginal ?? (b.experts <= NAMEABLE ? { z: chosen, scale: named(b.experts) } : utilised(b, layers, columns, chosen));
   const height = Math.max(90, Math.min(420, layers.length * 22));
@@ -132,8 +132,12 @@ function cellIndex(
 }
 
 /** The most frequent first choice of each cell; NaN where nothing was captured. */
-function expertCells(b: RoutingBlock, cells: number, at: (entry: number) => number): Float32Array {
+function expertCells(b: RoutingBlock, cells: number, pool: number, at: (entry: number) => number): Float32Array {
   const z = new Float32Array(cells).fill(Number.NaN);
+  if (pool === 1) {
+    for (let i = 0; i < b.length; i++) if (at(i) >= 0) z[at(i)] = b.expert[i * b.k];
+    return z;
+  }
   const best = new Int32Array(cells);
   const votes = new Map<number, number>();
   for (let i = 0; i < b.length; i++) {

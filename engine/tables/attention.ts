@@ -1,7 +1,7 @@
 import { num } from "../display/format.ts";
 import { type Captured, captureKey, capturesOf, type SiteCapture, SUMMARY } from "../run/captured.ts";
-import { coded, numbers, once } from "./column.ts";
-import { notCaptured } from "./routing-block.ts";
+import { coded, computed, numbers } from "./column.ts";
+import { notCaptured, sameRows } from "./routing-block.ts";
 import { Table } from "./table.ts";
 import { lawOf } from "./temperature-law.ts";
 import { selectorContext } from "./tokens.ts";
@@ -41,32 +41,28 @@ export function attentionTable(run: Captured): Table<Attention> {
   const n = order.length;
   const stat = (name: (typeof SUMMARY)[number]) => {
     const s = SUMMARY.indexOf(name);
-    return () =>
-      Float32Array.from({ length: n }, (_, i) => captures[order.capture[i]].data[order.at[i] * SUMMARY.length + s]);
+    return (i: number) => captures[order.capture[i]].data[order.at[i] * SUMMARY.length + s];
   };
-  const entropy = once(stat("entropy"));
   const kind = captures.map((c) => (facts.layers[c.layer].kind === "global" ? 0 : 1));
   const scales = captures.map((c) => scaleOf(run, c.layer));
+  const seen = (i: number) => visible(tokens.pos[order.t[i]], kind[order.capture[i]] === 1 ? facts.chunk : 0);
+  const entropy = stat("entropy");
   return new Table<Attention>(
     {
       t: numbers(order.t),
-      layer: numbers(() => Int32Array.from(order.capture, (c) => captures[c].layer), n),
+      layer: computed("i32", n, (i) => captures[order.capture[i]].layer),
       head: numbers(order.head),
       kind: coded(() => Int32Array.from(order.capture, (c) => kind[c]), ["global", "chunked"], n),
-      n_visible: numbers(
-        () =>
-          Int32Array.from(order.t, (t, i) => visible(tokens.pos[t], kind[order.capture[i]] === 1 ? facts.chunk : 0)),
-        n,
-      ),
-      scale: numbers(() => Float32Array.from(order.t, (t, i) => scales[order.capture[i]](t)), n),
-      entropy: numbers(entropy, n),
-      entropy_off: numbers(stat("entropy_off"), n),
-      n_eff: numbers(() => entropy().map(Math.exp), n),
-      max: numbers(stat("max"), n),
-      argmax: numbers(() => Int32Array.from(stat("argmax")()), n),
-      sink: numbers(stat("sink"), n),
-      local: numbers(stat("local"), n),
-      distance: numbers(stat("distance"), n),
+      n_visible: computed("i32", n, seen),
+      scale: computed("f32", n, (i) => scales[order.capture[i]](order.t[i])),
+      entropy: computed("f32", n, entropy),
+      entropy_off: computed("f32", n, stat("entropy_off")),
+      n_eff: computed("f32", n, (i) => Math.exp(entropy(i))),
+      max: computed("f32", n, stat("max")),
+      argmax: computed("i32", n, stat("argmax")),
+      sink: computed("f32", n, stat("sink")),
+      local: computed("f32", n, stat("local")),
+      distance: computed("f32", n, stat("distance")),
     },
     {
       name: "attention",
@@ -99,18 +95,23 @@ function entries(captures: readonly SiteCapture[]) {
   let n = 0;
   for (const c of captures) n += c.rows.length * c.shape[1];
   const [t, head, capture, at] = [new Int32Array(n), new Int32Array(n), new Uint16Array(n), new Int32Array(n)];
-  const rows = captures.flatMap((c, i) => Array.from(c.rows, (row, r) => ({ t: row, i, r })));
-  rows.sort((a, b) => a.t - b.t || a.i - b.i);
   let o = 0;
-  for (const row of rows) {
-    const c = captures[row.i];
+  const add = (i: number, row: number) => {
+    const c = captures[i];
     const heads = c.shape[1];
     for (let h = 0; h < heads; h++, o++) {
-      t[o] = row.t;
+      t[o] = c.rows[row];
       head[o] = c.heads?.[h] ?? h;
-      capture[o] = row.i;
-      at[o] = row.r * heads + h;
+      capture[o] = i;
+      at[o] = row * heads + h;
     }
+  };
+  const { rows } = captures[0];
+  if (captures.every((c) => sameRows(c.rows, rows))) {
+    for (let row = 0; row < rows.length; row++) for (let i = 0; i < captures.length; i++) add(i, row);
+  } else {
+    const order = captures.flatMap((c, i) => Array.from(c.rows, (u, row) => ({ u, i, row })));
+    for (const { i, row } of order.sort((a, b) => a.u - b.u || a.i - b.i)) add(i, row);
   }
   return { length: n, t, head, capture, at };
 }

@@ -19,6 +19,8 @@ export interface NumberColumn extends Base<number | null> {
   readonly array: NumberArray;
   /** The number that stands for "none"; rows show `null`. */
   readonly none: number | null;
+  /** Takes a pass over large data: a view leaves it out until it was asked for. */
+  readonly costly?: () => boolean;
 }
 
 /** Dictionary-encoded. A code of -1 is `null`. */
@@ -36,6 +38,13 @@ export interface BooleanColumn extends Base<boolean> {
 
 export type ColumnData = NumberColumn | StringColumn | BooleanColumn;
 
+/** Ways past making the whole array. */
+interface Shortcut {
+  /** One row's value alone: a view of ten rows must not compute ten million. */
+  readonly one?: (row: number) => number;
+  readonly costly?: boolean;
+}
+
 /** Something made once, when first asked for. */
 export function once<T>(make: () => T): () => T {
   let value: T | undefined;
@@ -46,8 +55,15 @@ export function numbers(
   source: NumberArray | (() => NumberArray),
   length?: number,
   none: number | null = null,
+  o: Shortcut = {},
 ): NumberColumn {
-  const array = typeof source === "function" ? once(source) : () => source;
+  let made = typeof source !== "function";
+  const make = typeof source === "function" ? once(source) : () => source;
+  const array = () => {
+    const all = make();
+    made = true;
+    return all;
+  };
   return {
     type: "number",
     length: length ?? array().length,
@@ -56,10 +72,26 @@ export function numbers(
       return array();
     },
     at(row) {
-      const v = array()[row];
+      const v = !made && o.one ? o.one(row) : array()[row];
       return v === none ? null : v;
     },
+    ...(o.costly ? { costly: () => !made } : {}),
   };
+}
+
+/** A number computed from the row, as f32 or i32. */
+export function computed(
+  type: "f32" | "i32",
+  length: number,
+  of: (row: number) => number,
+  none: number | null = null,
+): NumberColumn {
+  const fill = () => {
+    const out = type === "f32" ? new Float32Array(length) : new Int32Array(length);
+    for (let row = 0; row < length; row++) out[row] = of(row);
+    return out;
+  };
+  return numbers(fill, length, none, { one: type === "f32" ? (row) => Math.fround(of(row)) : of });
 }
 
 /** Values that repeat with the row number, as along an axis of a dense block: `labels[(row / step) % labels.length]`. */
@@ -142,7 +174,10 @@ export function booleans(source: Uint8Array | (() => Uint8Array), length?: numbe
 export function take(column: ColumnData, rows: Int32Array): ColumnData {
   switch (column.type) {
     case "number":
-      return numbers(() => pick(column.array, rows), rows.length, column.none);
+      return numbers(() => pick(column.array, rows), rows.length, column.none, {
+        one: (row) => column.at(rows[row]) ?? column.none!,
+        costly: column.costly?.() === true,
+      });
     case "string":
       return coded(() => pick(column.codes, rows), column.dictionary, rows.length);
     case "boolean":

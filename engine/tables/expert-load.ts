@@ -173,7 +173,7 @@ function loadColumns(c: LoadCounts): Record<string, ColumnData> {
     count: numbers(c.count),
     score_sum: numbers(c.scoreSum),
     util: numbers(() => Float32Array.from(c.count, (v, i) => (v * E) / (c.tokens[Math.floor(i / E)] * c.k)), n),
-    out_norm_sum: numbers(c.outNormSum, n),
-    out_max: numbers(c.outMax, n),
+    out_norm_sum: numbers(c.outNormSum, n, null, { costly: true }),
+    out_max: numbers(c.outMax, n, null, { costly: true }),
   };
 }

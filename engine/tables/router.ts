@@ -1,5 +1,5 @@
 import type { Captured } from "../run/captured.ts";
-import { booleans, grid, numbers } from "./column.ts";
+import { booleans, computed, grid, numbers } from "./column.ts";
 import { notCaptured, routingBlock } from "./routing-block.ts";
 import { Table } from "./table.ts";
 import { selectorContext } from "./tokens.ts";
@@ -22,13 +22,9 @@ export function routerTable(run: Captured): Table<RouterRow> {
   if (!b.hasLogits) throw notCaptured("The router's logits", 'at.layers("moe").router.logits');
   const E = b.experts;
   const n = b.length * E;
-  const fill = (write: (out: Float32Array, to: number, data: Float32Array, from: number) => void) => () => {
-    const out = new Float32Array(n);
-    for (let i = 0; i < b.length; i++) {
-      const { data, from } = b.logitsAt(i);
-      write(out, i * E, data, from);
-    }
-    return out;
+  const logitAt = (row: number) => {
+    const { data, from } = b.logitsAt(Math.floor(row / E));
+    return data[from + (row % E)];
   };
   return new Table<RouterRow>(
     {
@@ -43,20 +39,21 @@ export function routerTable(run: Captured): Table<RouterRow> {
         1,
         n,
       ),
-      logit: numbers(
-        fill((out, to, data, from) => out.set(data.subarray(from, from + E), to)),
-        n,
-      ),
+      logit: computed("f32", n, logitAt),
       prob: numbers(
-        fill((out, to, data, from) => softmaxInto(out, to, data, from, E)),
+        () => {
+          const out = new Float32Array(n);
+          for (let i = 0; i < b.length; i++) {
+            const { data, from } = b.logitsAt(i);
+            softmaxInto(out, i * E, data, from, E);
+          }
+          return out;
+        },
         n,
+        null,
+        { one: (row) => Math.fround(Math.exp(logitAt(row) - b.softmaxAt(Math.floor(row / E)).logSum)) },
       ),
-      score: numbers(
-        fill((out, to, data, from) => {
-          for (let e = 0; e < E; e++) out[to + e] = 1 / (1 + Math.exp(-data[from + e]));
-        }),
-        n,
-      ),
+      score: computed("f32", n, (row) => 1 / (1 + Math.exp(-logitAt(row)))),
       chosen: booleans(() => {
         const out = new Uint8Array(n);
         for (let i = 0; i < b.length; i++) for (let s = 0; s < b.k; s++) out[i * E + b.expert[i * b.k + s]] = 1;

@@ -29,6 +29,9 @@ export interface RoutingBlock {
   readonly rivals: { readonly runnerUp: Int32Array; readonly margin: Float32Array };
   /** prob `[length, k]`, entropy (nats, of softmax over all experts) `[length]` */
   readonly softmax: { readonly prob: Float32Array; readonly entropy: Float32Array };
+  /** The same for one entry, without computing the others. */
+  readonly rivalAt: (i: number) => Rival;
+  readonly softmaxAt: (i: number) => Softmax;
   /** Where entry `i`'s logits lie, `experts` of them. */
   readonly logitsAt: (i: number) => { data: Float32Array; from: number };
   readonly hasLogits: boolean;
@@ -41,6 +44,16 @@ export function routingBlock(run: Captured): RoutingBlock {
   let block = blocks.get(run);
   if (!block) blocks.set(run, (block = build(run)));
   return block;
+}
+
+/** The entries' values by layer, in the order of `layers`. */
+export function byLayer(block: RoutingBlock, values: Float32Array): Float32Array[] {
+  const n = new Int32Array(block.layers.length);
+  for (let i = 0; i < block.length; i++) n[block.layerAt[i]]++;
+  const out = Array.from(n, (count) => new Float32Array(count));
+  n.fill(0);
+  for (let i = 0; i < block.length; i++) out[block.layerAt[i]][n[block.layerAt[i]]++] = values[i];
+  return out;
 }
 
 export const notCaptured = (what: string, add: string): CaptureError =>
@@ -96,12 +109,21 @@ function build(run: Captured): RoutingBlock {
     }
     return out;
   });
+  const rivalAt = (i: number): Rival => {
+    const { data, from } = logitsAt(i);
+    return rivalOf(data, from, experts, expert, i * k, k);
+  };
+  const softmaxAt = (i: number): Softmax => {
+    const { data, from } = logitsAt(i);
+    return softmaxOf(data, from, experts);
+  };
   const rivals = once(() => {
     const runnerUp = new Int32Array(length);
     const margin = new Float32Array(length);
     for (let i = 0; i < length; i++) {
-      const { data, from } = logitsAt(i);
-      rival(data, from, experts, expert, i * k, k, i, runnerUp, margin);
+      const r = rivalAt(i);
+      runnerUp[i] = r.runnerUp;
+      margin[i] = r.margin;
     }
     return { runnerUp, margin };
   });
@@ -110,17 +132,9 @@ function build(run: Captured): RoutingBlock {
     const entropy = new Float32Array(length);
     for (let i = 0; i < length; i++) {
       const { data, from } = logitsAt(i);
-      let top = -Infinity;
-      for (let e = 0; e < experts; e++) if (data[from + e] > top) top = data[from + e];
-      let [z, zx] = [0, 0];
-      for (let e = 0; e < experts; e++) {
-        const x = data[from + e] - top;
-        const w = Math.exp(x);
-        z += w;
-        zx += w * x;
-      }
-      entropy[i] = Math.max(0, Math.log(z) - zx / z);
-      for (let s = 0; s < k; s++) prob[i * k + s] = Math.exp(data[from + expert[i * k + s]] - top) / z;
+      const p = softmaxOf(data, from, experts);
+      entropy[i] = p.entropy;
+      for (let s = 0; s < k; s++) prob[i * k + s] = Math.exp(data[from + expert[i * k + s]] - p.logSum);
     }
     return { prob, entropy };
   });
@@ -146,23 +160,20 @@ function build(run: Captured): RoutingBlock {
     get softmax() {
       return softmax();
     },
+    rivalAt,
+    softmaxAt,
     logitsAt,
     hasLogits,
   };
 }
 
-/** Best of the experts that were not chosen, and how far the weakest chosen one was ahead of it (negative when it was forced). */
-function rival(
-  data: Float32Array,
-  from: number,
-  experts: number,
-  expert: Int32Array,
-  at: number,
-  k: number,
-  i: number,
-  runnerUp: Int32Array,
-  margin: Float32Array,
-): void {
+/** Best of the experts that were not chosen (-1: none), and how far the weakest chosen one was ahead of it (negative when it was forced). */
+interface Rival {
+  readonly runnerUp: number;
+  readonly margin: number;
+}
+
+function rivalOf(data: Float32Array, from: number, experts: number, expert: Int32Array, at: number, k: number): Rival {
   let weakest = Infinity;
   for (let s = 0; s < k; s++) weakest = Math.min(weakest, data[from + expert[at + s]]);
   let best = -1;
@@ -171,8 +182,27 @@ function rival(
     for (let s = 0; s < k; s++) if (expert[at + s] === e) chosen = true;
     if (!chosen && (best < 0 || data[from + e] > data[from + best])) best = e;
   }
-  runnerUp[i] = best;
-  margin[i] = best < 0 ? Number.NaN : weakest - data[from + best];
+  return { runnerUp: best, margin: best < 0 ? Number.NaN : weakest - data[from + best] };
+}
+
+interface Softmax {
+  /** Nats. */
+  readonly entropy: number;
+  /** ln Σ exp(logit). */
+  readonly logSum: number;
+}
+
+function softmaxOf(data: Float32Array, from: number, experts: number): Softmax {
+  let top = -Infinity;
+  for (let e = 0; e < experts; e++) if (data[from + e] > top) top = data[from + e];
+  let [z, zx] = [0, 0];
+  for (let e = 0; e < experts; e++) {
+    const x = data[from + e] - top;
+    const w = Math.exp(x);
+    z += w;
+    zx += w * x;
+  }
+  return { entropy: Math.max(0, Math.log(z) - zx / z), logSum: top + Math.log(z) };
 }
 
 function denseEntries(choices: readonly SiteCapture[]) {

@@ -40,6 +40,11 @@ function perSlot(values: () => Float32Array | Int32Array, b: RoutingBlock): () =
 export function routingTable(run: Captured): Table<Routing> {
   const b = routingBlock(run);
   const n = b.length * b.k;
+  const entry = (row: number) => Math.floor(row / b.k);
+  const logitAt = (row: number) => {
+    const { data, from } = b.logitsAt(entry(row));
+    return data[from + b.expert[row]];
+  };
   return new Table<Routing>(
     {
       t: numbers(
@@ -59,20 +64,27 @@ export function routingTable(run: Captured): Table<Routing> {
       ),
       expert: numbers(b.expert),
       score: numbers(() => b.score, n),
-      logit: numbers(() => b.logit, n),
-      prob: numbers(() => b.softmax.prob, n),
+      logit: numbers(() => b.logit, n, null, { one: logitAt }),
+      prob: numbers(() => b.softmax.prob, n, null, {
+        one: (row) => Math.fround(Math.exp(logitAt(row) - b.softmaxAt(entry(row)).logSum)),
+      }),
       runner_up: numbers(
         perSlot(() => b.rivals.runnerUp, b),
         n,
         -1,
+        { one: (row) => b.rivalAt(entry(row)).runnerUp },
       ),
       margin: numbers(
         perSlot(() => b.rivals.margin, b),
         n,
+        null,
+        { one: (row) => Math.fround(b.rivalAt(entry(row)).margin) },
       ),
       entropy: numbers(
         perSlot(() => b.softmax.entropy, b),
         n,
+        null,
+        { one: (row) => Math.fround(b.softmaxAt(entry(row)).entropy) },
       ),
       forced: booleans(() => {
         const out = new Uint8Array(n);

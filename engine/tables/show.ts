@@ -45,6 +45,7 @@ function cells({ columns, length, options }: View): Cells {
 /** A column that cannot be had (not captured) shows as such; the others stay readable. */
 function cell(column: ColumnData, row: number): string {
   try {
+    if (column.type === "number" && column.costly?.()) return "…";
     const v = column.at(row);
     if (v === null) return "–";
     if (typeof v === "number") return Number.isNaN(v) ? "–" : num(v);
