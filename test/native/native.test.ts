@@ -1,6 +1,5 @@
-/** The addon at its border: the C++ tests of its core, then what JavaScript can do to it. */
+/** The addon at its border: what JavaScript can ask of it, and do to it. */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { createRequire } from "node:module";
 import { resolve } from "node:path";
 import { test } from "node:test";
@@ -96,34 +95,6 @@ const code =
     if (where !== undefined) assert.equal(error.where, where);
     return true;
   };
-
-/** A program's exit status and what it wrote. */
-async function program(command: string, args: string[]): Promise<{ status: number | null; text: string }> {
-  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
-  let text = "";
-  for (const stream of [child.stdout, child.stderr])
-    stream.on("data", (chunk: Buffer) => {
-      text += chunk;
-    });
-  const status = await new Promise<number | null>((done) => child.on("close", done));
-  return { status, text };
-}
-const script = (body: string) =>
-  program(process.execPath, [
-    "-e",
-    `const native = require(${JSON.stringify(path)});
-     const spec = (math) => { const c = ${JSON.stringify({ ...config({ d: 256, ff: 512, headDim: 32 }), invFreq: 0, invFreq64: 0 })};
-       c.invFreq = new Float32Array(16).fill(0.1); c.invFreq64 = new Float64Array(16).fill(0.1);
-       return { config: c, files: [], weights: [], random: { seed: 1, std: 0.1 }, format: "f32", math, threads: 1 }; };
-     const run = (n) => ({ batch: { ids: new Int32Array(n).fill(5), lengths: Int32Array.of(n) }, captures: [], edits: [] });
-     ${body}`,
-  ]);
-
-test("the core's own tests pass", async () => {
-  const { status, text } = await program("build/native/native-tests", []);
-  assert.equal(status, 0, text);
-  assert.match(text, /[1-9]\d* passed, 0 failed/);
-});
 
 test("info tells the machine", () => {
   const info = native.info();
@@ -408,23 +379,4 @@ test("a load can be cancelled", async () => {
   const task = native.load(loadSpec({ config: config({ d: 1024, ff: 4096 }, 8) }));
   task.cancel();
   await assert.rejects(task.done, code("cancelled"));
-});
-
-test("the process ends when it wants to, also in the middle of a run, and in a worker", async () => {
-  const exits =
-    await script(`native.load(spec("exact")).done.then((m) => { m.state({ sequences: 1, context: 9000 }).forward(run(8000));
-    setTimeout(() => process.exit(7), 30); });`);
-  assert.deepEqual(exits, { status: 7, text: "" });
-  const idle = await script(
-    `native.load(spec("fast")).done.then(async (m) => { await m.state({ sequences: 1, context: 9 }).forward(run(3)).done; console.log("done"); });`,
-  );
-  assert.deepEqual(idle, { status: 0, text: "done\n" });
-  const worker = await script(`const { Worker, isMainThread } = require("node:worker_threads");
-    const body = "const native = require(" + JSON.stringify(${JSON.stringify(path)}) + ");" +
-      "const spec = " + spec.toString() + "; const run = " + run.toString() + ";" +
-      "native.load(spec('exact')).done.then((m) => { m.state({ sequences: 1, context: 9000 }).forward(run(8000)); setTimeout(() => postMessage('up'), 20); });" +
-      "const { parentPort } = require('node:worker_threads'); const postMessage = (x) => parentPort.postMessage(x);";
-    const w = new Worker(body, { eval: true });
-    w.on("message", async () => { await w.terminate(); const m = await native.load(spec("exact")).done; console.log("lives"); m.release(); });`);
-  assert.deepEqual(worker, { status: 0, text: "lives\n" });
 });
