@@ -16,6 +16,17 @@ export function encodePNG(width: number, height: number, rgba: Uint8Array): Uint
   ]);
 }
 
+/** Says that `scale` pixels stand for one CSS pixel (chunk pHYs), so that front ends can show the picture in its own size. */
+export function withDensity(png: Uint8Array, scale: number): Uint8Array {
+  const data = Buffer.alloc(9);
+  const perMetre = Math.round((scale * 96) / 0.0254);
+  data.writeUInt32BE(perMetre, 0);
+  data.writeUInt32BE(perMetre, 4);
+  data[8] = 1;
+  const afterHeader = 8 + 25;
+  return Buffer.concat([png.subarray(0, afterHeader), chunk("pHYs", data), png.subarray(afterHeader)]);
+}
+
 function chunk(type: string, data: Buffer): Buffer {
   const body = Buffer.concat([Buffer.from(type, "latin1"), data]);
   const out = Buffer.alloc(body.length + 8);

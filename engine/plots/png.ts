@@ -1,4 +1,5 @@
 import { FAMILY, fontFiles } from "./font.ts";
+import { withDensity } from "./pixels.ts";
 
 /** Draws an SVG document at twice its size, with the bundled fonts only. */
 export async function toPNG(svg: string): Promise<Uint8Array> {
@@ -7,5 +8,5 @@ export async function toPNG(svg: string): Promise<Uint8Array> {
     fitTo: { mode: "zoom", value: 2 },
     font: { fontFiles: fontFiles(), loadSystemFonts: false, defaultFontFamily: FAMILY },
   }).render();
-  return image.asPng();
+  return withDensity(image.asPng(), 2);
 }

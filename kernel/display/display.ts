@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import type { Output } from "../bridge/messages.ts";
 import { toBundle } from "./bundle.ts";
+import { metadataOf } from "./metadata.ts";
 import type { MimeBundle } from "./mime.ts";
 
 export interface DisplayHandle {
@@ -28,7 +29,8 @@ export function createDisplay(sink: DisplaySink): DisplayFunction {
   /** Displays of one id keep their order, also when one of them is a promise. */
   const chains = new Map<string, Promise<void>>();
   const show = (bundle: MimeBundle | Promise<MimeBundle>, id: string | undefined, update: boolean): void => {
-    const emit = (data: MimeBundle): void => sink.output({ type: "display", data, metadata: {}, id, update });
+    const emit = (data: MimeBundle): void =>
+      sink.output({ type: "display", data, metadata: metadataOf(data), id, update });
     const before = id === undefined ? undefined : chains.get(id);
     if (!before && !(bundle instanceof Promise)) return emit(bundle);
     const chain = Promise.allSettled([before]).then(async () => emit(await bundle));
@@ -39,7 +41,8 @@ export function createDisplay(sink: DisplaySink): DisplayFunction {
     }
     sink.pending(chain);
   };
-  const bundleOf = (value: unknown, raw = false): MimeBundle | Promise<MimeBundle> => (raw ? (value as MimeBundle) : toBundle(value));
+  const bundleOf = (value: unknown, raw = false): MimeBundle | Promise<MimeBundle> =>
+    raw ? (value as MimeBundle) : toBundle(value);
   const update = (id: string, value: unknown): void => show(bundleOf(value), id, true);
   return Object.assign(
     (value: unknown, o: { id?: string; raw?: boolean } = {}): DisplayHandle => {

@@ -3,12 +3,21 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import vm from "node:vm";
-import type { CellId, CellRequest, CommMessage, ExpressionOutcome, Outcome, Output, StreamName } from "../bridge/messages.ts";
+import type {
+  CellId,
+  CellRequest,
+  CommMessage,
+  ExpressionOutcome,
+  Outcome,
+  Output,
+  StreamName,
+} from "../bridge/messages.ts";
 import { Word } from "../bridge/shared.ts";
 import { Comms } from "../comms/comms.ts";
 import { toBundle } from "../display/bundle.ts";
 import { createDisplay, type DisplayFunction } from "../display/display.ts";
 import { createHost, HOST } from "../display/host.ts";
+import { metadataOf } from "../display/metadata.ts";
 import { Guard, isInterrupt, KernelInterrupt } from "../interrupt/guard.ts";
 import { guardTimers } from "../interrupt/timers.ts";
 import { Attribution } from "./attribution.ts";
@@ -33,7 +42,9 @@ export interface SessionSink {
 export class InputUnavailableError extends Error {
   override name = "InputUnavailableError";
   constructor() {
-    super("prompt() needs someone to ask, and this cell runs without a user (or without a running cell). Set the value in code instead.");
+    super(
+      "prompt() needs someone to ask, and this cell runs without a user (or without a running cell). Set the value in code instead.",
+    );
   }
 }
 
@@ -148,7 +159,9 @@ export class Session {
       imported,
       meta: this.#meta(filename),
     };
-    return await this.#guard.call(() => (create.runInThisContext() as CellFunction)(support, { usingCtx: usingContext }));
+    return await this.#guard.call(() =>
+      (create.runInThisContext() as CellFunction)(support, { usingCtx: usingContext }),
+    );
   }
 
   /** Once a session a name: V8 keeps script-scope variables in fast slots, and they shadow globals without touching them. */
@@ -162,7 +175,7 @@ export class Session {
   async #showResult(cell: CellId, value: unknown): Promise<void> {
     (globalThis as { _?: unknown })._ = value;
     const data = await this.#guard.call(() => toBundle(value));
-    this.#sink.output(cell, { type: "result", data, metadata: {} });
+    this.#sink.output(cell, { type: "result", data, metadata: metadataOf(data) });
   }
 
   /** Displays that were promises. A failed one fails its cell. */
@@ -234,7 +247,12 @@ export class Session {
       require: createRequire(this.#cellUrl(0)),
     };
     for (const name of Reflect.ownKeys(globals)) {
-      Object.defineProperty(globalThis, name, { value: globals[name], writable: true, configurable: true, enumerable: false });
+      Object.defineProperty(globalThis, name, {
+        value: globals[name],
+        writable: true,
+        configurable: true,
+        enumerable: false,
+      });
     }
   }
 }
