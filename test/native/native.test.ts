@@ -316,7 +316,7 @@ test("a transferred result outlives its release", async () => {
   m.release();
 });
 
-const heavy = { config: config({ d: 512, ff: 1024, headDim: 64, vocab: 512 }, 6), math: "exact" as const };
+const heavy = { config: config({ d: 160, ff: 256, headDim: 32, vocab: 512 }, 6), math: "exact" as const };
 
 test("cancelled within 100 ms, prefill and decode, and the model goes on", async () => {
   const m = await load(heavy);
