@@ -32,7 +32,10 @@ export function createDisplay(sink: DisplaySink): DisplayFunction {
     const emit = (data: MimeBundle): void =>
       sink.output({ type: "display", data, metadata: metadataOf(data), id, update });
     const before = id === undefined ? undefined : chains.get(id);
-    if (!before && !(bundle instanceof Promise)) return emit(bundle);
+    if (!before && !(bundle instanceof Promise)) {
+      emit(bundle);
+      return;
+    }
     const chain = Promise.allSettled([before]).then(async () => emit(await bundle));
     if (id !== undefined) {
       const settled = chain.finally(() => chains.get(id) === settled && chains.delete(id));
