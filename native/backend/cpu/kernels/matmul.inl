@@ -121,10 +121,9 @@ static void gather(const Product& p, int64_t first, int64_t rows, float* out) {
     for (int64_t k0 = 0; k0 < p.w.k; k0 += k_block) {
       float* to = out + (k0 / k_block * rows + r) * x_pitch;
       const int64_t width = least(k_block, p.w.k - k0);
-      if (p.x_scale)
-        for (int64_t c = 0; c < width; ++c) to[c] = x[k0 + c] * scale;
-      else
-        std::memcpy(to, x + k0, static_cast<size_t>(width) * 4);
+      int64_t c = 0;  // (vectors: a copy this short is slow as a block move)
+      for (; c + lanes <= width; c += lanes) store(to + c, load(x + k0 + c) * splat(scale));
+      for (; c < width; ++c) to[c] = x[k0 + c] * scale;
     }
   }
 }
