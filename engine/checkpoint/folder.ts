@@ -46,13 +46,19 @@ export async function readCheckpoint(folder: string, seen: Seen = () => {}): Pro
   return {
     ...list,
     folder,
-    name: basename(folder),
+    name: nameOf(folder),
     config,
     generation: readGeneration(folder, config),
     tokenizer: json(join(folder, "tokenizer.json")),
     tokenizerConfig,
     chatTemplate: readTemplate(folder, tokenizerConfig),
   };
+}
+
+/** The folder's own name; of a snapshot in the Hugging Face cache, the hub id. */
+function nameOf(folder: string): string {
+  const hub = /models--(.+?)--(.+?)[/\\]snapshots[/\\][^/\\]+$/.exec(folder);
+  return hub ? `${hub[1]}/${hub[2]}` : basename(folder);
 }
 
 /** `config.json` alone: what a plan needs. */

@@ -92,6 +92,12 @@ export async function generate(
   const { stops, ...sampling } = samplingOf(o);
   const signal = signalOf(o);
   checkSignal(signal);
+  if (stops.length > 0 && !s.tokenizer)
+    throw new ArgumentError({
+      where: "generate, stop",
+      what: "without a tokenizer there is no text to stop at",
+      fix: "Leave stop out",
+    });
   const context = passContext(s);
   const sequences = await readInput(input, inputContext(s, o), true);
   if (sequences.length !== 1)

@@ -30,22 +30,28 @@ export interface InputContext {
 /**
  * Turns an input into sequences of token ids: one, or as many as a run of a batch had.
  *
- * Errors: `ArgumentError` for an empty input or a token id that is not there, `TokenizerError` for text without a tokenizer.
+ * Errors: `ArgumentError` for an empty input, a token id that is not there, or text without a tokenizer.
  */
 export async function readInput(input: Input, c: InputContext, answer: boolean): Promise<Sequence[]> {
+  if (typeof input !== "object" || input === null || !("messages" in input)) return readNow(input, c);
+  const tokenizer = needTokenizer(c);
+  const generationPrompt = answer || input.messages?.at?.(-1)?.role !== "assistant";
+  const chat = await encodeChat(input.messages, c.chatTemplate, tokenizer, { generationPrompt, signal: c.signal });
+  return [{ ids: checkIds(chat.ids, c.vocab), roles: chat.roles }];
+}
+
+/** The same at once, for everything but conversations: their template runs in a worker. */
+export function readNow(input: Input, c: InputContext): Sequence[] {
   if (input instanceof Run) return ofRun(input, c);
   if (typeof input === "string") return [ofText(input, c)];
   if (typeof input !== "object" || input === null) throw notAnInput(input);
-  if ("ids" in input) return [{ ids: checkIds(input.ids, c.vocab), roles: Array.from(input.ids, () => "") }];
-  if ("messages" in input) {
-    const tokenizer = needTokenizer(c);
-    const last = input.messages.at(-1)?.role;
-    const chat = await encodeChat(input.messages, c.chatTemplate, tokenizer, {
-      generationPrompt: answer || last !== "assistant",
-      signal: c.signal,
+  if ("messages" in input)
+    throw new ArgumentError({
+      where: "input",
+      what: "a conversation cannot be planned",
+      fix: "Give a text or ids of that length",
     });
-    return [{ ids: checkIds(chat.ids, c.vocab), roles: chat.roles }];
-  }
+  if ("ids" in input) return [{ ids: checkIds(input.ids, c.vocab), roles: Array.from(input.ids, () => "") }];
   if ("text" in input && typeof input.text === "string") return [ofText(input.text, c)];
   throw notAnInput(input);
 }

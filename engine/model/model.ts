@@ -10,7 +10,7 @@ import type { Tokenizer } from "../text/tokenizer.ts";
 import { native } from "./addon.ts";
 import { captureBytes, costOf, forward, generate, inputContext, NOBODY } from "./compute.ts";
 import { type GenerateOptions, type RunOptions, StepQueue, type Stream } from "./generate.ts";
-import { type Input, readInput, type Sequence } from "./input.ts";
+import { type Input, readInput, readNow, type Sequence } from "./input.ts";
 import type { Layer } from "./layer.ts";
 import { Memory } from "./memory.ts";
 import { configOf, type LoadOptions, weightFormat } from "./options.ts";
@@ -259,9 +259,9 @@ export class Model implements Disposable {
   }
 
   /** Bytes of a run before it is made: weights as they lie, the KV cache, the captures. */
-  async plan(input: Input, o: RunOptions & { readonly maxTokens?: number } = {}): Promise<Plan> {
+  plan(input: Input, o: RunOptions & { readonly maxTokens?: number } = {}): Plan {
     this.#alive();
-    const sequences = await readInput(input, inputContext(this.#s, o), false);
+    const sequences = readNow(input, inputContext(this.#s, o));
     const cost = costOf(this.#s, sequences, o.maxTokens ?? 0, o.capture);
     const resident = this.#s.handle.model.memory().filter((p) => p.part !== "kv");
     const tokens = sequences.reduce((n, s) => n + s.ids.length, 0);

@@ -3,7 +3,7 @@ import type { CaptureSpec } from "../native.ts";
 import type { LayerFacts, ModelFacts } from "../run/captured.ts";
 import { headsOf, layerHas, SITE_NAMES, SITES, type SiteName } from "./names.ts";
 import { parseSite } from "./parse.ts";
-import { layersOf, places } from "./selector.ts";
+import { layersOf, matcher, places, type Rows } from "./selector.ts";
 import { partsOf, Site } from "./site.ts";
 
 /** What to capture: a set by name, a site, or a site's path. */
@@ -129,13 +129,13 @@ function specFor(
       what: `${name} does not belong to one expert`,
       fix: "expert.in, expert.gate, expert.up, expert.act and expert.out do",
     });
-  // Rows that are named, or counted from the end, are rows of the prompt; without a limit, those made while generating count too.
+  // Places from the end are counted in the prompt. Rows made while generating are kept when all of them match.
   const open = rowMatch === undefined || rowMatch === "*";
   return {
     site: name,
     layer,
     rows: open ? null : Int32Array.from(places(rowMatch, extent.rows, "t", where)),
-    decode: open && extent.more > 0,
+    decode: extent.more > 0 && (open || generatedMatch(rowMatch, extent, where)),
     heads:
       only.head === undefined || only.head === "*"
         ? null
@@ -145,6 +145,11 @@ function specFor(
         ? null
         : Int32Array.from(places(only.expert, facts.experts, "expert", where)),
   };
+}
+
+function generatedMatch(match: Rows, extent: Extent, where: string): boolean {
+  const test = matcher(match, "t", where, extent.rows);
+  return Array.from({ length: extent.more }, (_, i) => extent.rows + i).every(test);
 }
 
 const merge = (a: Int32Array | null, b: Int32Array | null): Int32Array | null =>

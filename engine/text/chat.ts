@@ -185,7 +185,7 @@ async function render(template: string, contexts: readonly object[], o: ChatOpti
   if (o.signal?.aborted) throw new CancelledError();
   const worker = new Worker(new URL("./render.js", import.meta.url), {
     workerData: { template, contexts },
-    resourceLimits: { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 32 },
+    resourceLimits: { maxOldGenerationSizeMb: 128, maxYoungGenerationSizeMb: 16 },
     execArgv: [],
     env: {},
   });

@@ -59,7 +59,8 @@ export class Tokenizer {
         { ...json, added_tokens: added.filter((t) => !t.special), post_processor: null },
         config,
       );
-      this.#bos = new HfTokenizer(json, config).encode("", { add_special_tokens: true }).ids;
+      this.#bos =
+        tokensBefore(json.post_processor) ?? new HfTokenizer(json, config).encode("", { add_special_tokens: true }).ids;
     } catch (e) {
       throw new TokenizerError({
         where,
@@ -206,6 +207,31 @@ export class Tokenizer {
   get controlTexts(): readonly string[] {
     return [...this.#byContent.keys()].filter(Boolean);
   }
+}
+
+interface PostProcessor {
+  readonly type?: string;
+  readonly processors?: readonly PostProcessor[];
+  readonly single?: readonly { readonly SpecialToken?: { readonly id: string } }[];
+  readonly special_tokens?: Readonly<Record<string, { readonly ids: readonly number[] }>>;
+}
+
+/** Ids that the post-processor puts before a text; null for a kind that only the library knows. */
+function tokensBefore(raw: unknown): number[] | null {
+  if (raw == null) return [];
+  const p = raw as PostProcessor;
+  if (p.type === "ByteLevel") return [];
+  if (p.type === "Sequence") {
+    const all = (p.processors ?? []).map(tokensBefore);
+    return all.includes(null) ? null : (all as number[][]).flat();
+  }
+  if (p.type !== "TemplateProcessing") return null;
+  const ids: number[] = [];
+  for (const item of p.single ?? []) {
+    if (!item.SpecialToken) break;
+    ids.push(...(p.special_tokens?.[item.SpecialToken.id]?.ids ?? []));
+  }
+  return ids;
 }
 
 /** Pieces of about a megabyte that begin a line: the split patterns of Llama 3 and 4 never reach across a line end and a letter. */

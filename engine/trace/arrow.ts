@@ -12,7 +12,6 @@ import {
   Table,
   tableToIPC,
   Utf8,
-  vectorFromArray,
 } from "apache-arrow";
 
 /** A column: typed arrays are not copied. */
@@ -33,11 +32,26 @@ function dataOf(column: Column): Data {
     const child = makeData({ type: new Float32(), length: values.length, nullCount: 0, data: values });
     return makeData({ type: listOf(width), length: width === 0 ? 0 : values.length / width, nullCount: 0, child });
   }
-  const type = typeof column[0] === "string" || column.length === 0 ? new Utf8() : new Binary();
-  return (
-    vectorFromArray(column as readonly any[], type).data[0] ??
-    makeData({ type: new Utf8(), length: 0, nullCount: 0, valueOffsets: new Int32Array(1), data: new Uint8Array(0) })
-  );
+  if (column.every((v) => typeof v === "string"))
+    return bytesData(
+      new Utf8(),
+      (column as readonly string[]).map((v) => encoder.encode(v)),
+    );
+  return bytesData(new Binary(), column as readonly Uint8Array[]);
+}
+
+const encoder = new TextEncoder();
+
+function bytesData(type: Utf8 | Binary, values: readonly Uint8Array[]): Data {
+  const valueOffsets = new Int32Array(values.length + 1);
+  values.forEach((v, i) => {
+    valueOffsets[i + 1] = valueOffsets[i] + v.length;
+  });
+  const data = new Uint8Array(valueOffsets[values.length]);
+  values.forEach((v, i) => {
+    data.set(v, valueOffsets[i]);
+  });
+  return makeData({ type: type as Binary, length: values.length, nullCount: 0, valueOffsets, data });
 }
 
 const listOf = (width: number): FixedSizeList => new FixedSizeList(width, new Field("item", new Float32(), false));

@@ -207,7 +207,7 @@ export const SLOW: Raw = {
   num_attention_heads: 8,
   intermediate_size: 512,
   num_local_experts: 2,
-  num_hidden_layers: 12,
+  num_hidden_layers: 4,
   vocab_size: 4096,
   eos_token_id: null,
 };

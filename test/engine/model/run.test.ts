@@ -282,7 +282,7 @@ test("plans count what loading and running then take", async () => {
   const weights = [...tensorsOf(SMALL).values()].reduce((n, t) => n + t.data.length * 4, 0);
   assert.equal(plan.weights, weights);
   assert.ok(plan.fits);
-  const run = await m.plan({ ids }, { capture: [at.logits] });
+  const run = m.plan({ ids }, { capture: [at.logits] });
   assert.equal(run.captures, 21 * 64 * 4 + 4 * 21 * (4 + 1 + 1) * 4);
   const scout = Model.plan("scout", { weights: "bf16", context: 8192 });
   assert.ok(Math.abs(scout.weights / 2 / 107_769_861_120 - 1) < 1e-3);

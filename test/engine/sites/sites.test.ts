@@ -128,6 +128,16 @@ test("only() becomes rows, heads and experts; the same site asked twice is captu
   assert.deepEqual([...expert.spec.experts!], [2]);
 });
 
+test("rows made while generating are kept where no row is named, or all of them match", () => {
+  const decode = (t: Parameters<typeof at.logits.only>[0]["t"]) =>
+    planCaptures(at.logits.only({ t }), facts, { rows: 10, more: 5, keys: 15 }).find((p) => p.spec.site === "logits")!
+      .spec.decode;
+  assert.deepEqual(
+    [decode("*"), decode({ gte: 4 }), decode({ gte: 12 }), decode({ lt: 15 }), decode(3), decode(-1)],
+    [true, true, false, true, false, false],
+  );
+});
+
 test("captures that make no sense are refused before the run", async () => {
   await fault(() => plan("routng"), "argument", '"routng"', '"routing"');
   await fault(() => plan(at.layer(0).router.logits), "site", "layer 0 is dense", "1, 3");

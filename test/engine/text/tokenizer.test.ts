@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { Tokenizer as HfTokenizer } from "@huggingface/tokenizers";
 import { random } from "../../../engine/tables/random.ts";
 import { offsets, showBytes, tokenBytes } from "../../../engine/text/bytes.ts";
 import { TextStream } from "../../../engine/text/stream.ts";
@@ -44,6 +45,28 @@ test("text that spells a control token stays text unless asked for", () => {
 test("bos goes first when asked for", () => {
   const bos = tokenizer.special.get("<|begin_of_text|>");
   assert.deepEqual(tokenizer.encode("x", { bos: true }), [bos, ...tokenizer.encode("x")]);
+});
+
+test("what goes before a text is read from the post-processor as the library applies it", () => {
+  const kinds = [
+    null,
+    { type: "ByteLevel" },
+    json.post_processor,
+    {
+      type: "Sequence",
+      processors: [
+        { type: "ByteLevel", add_prefix_space: true, trim_offsets: false, use_regex: true },
+        json.post_processor,
+      ],
+    },
+  ];
+  for (const post_processor of kinds) {
+    const bos = new Tokenizer({ ...json, post_processor }).encode("x", { bos: true }).slice(0, -1);
+    const library = new HfTokenizer({ ...json, post_processor }, {})
+      .encode("x", { add_special_tokens: true })
+      .ids.slice(0, -1);
+    assert.deepEqual(bos, library);
+  }
 });
 
 test("offsets are UTF-16 places; each token's text lies between its own", () => {
