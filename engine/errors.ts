@@ -221,7 +221,7 @@ export function fromNative(error: unknown): Error {
       return new NonFiniteError({
         what,
         where,
-        fix: "Look at the site with the capture of that layer; weights that are not finite are listed by m.warnings",
+        fix: "m.warnings lists weights that are not finite; if there are none, values grew beyond f32, and the sites before this one show where",
       });
     case "argument":
       return new ArgumentError({ what, where });

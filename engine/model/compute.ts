@@ -6,7 +6,7 @@ import { partOf } from "../run/part.ts";
 import { Run } from "../run/run.ts";
 import { type Capture, type PlannedCapture, planCaptures } from "../sites/capture.ts";
 import { native } from "./addon.ts";
-import { assemble, forwardSpec, type Pass, type PassContext, promptRows } from "./forward.ts";
+import { assemble, forwardSpec, type Pass, type PassContext, promptRows, tokenBytesOf } from "./forward.ts";
 import { follow, type Generated, type GenerateOptions, type RunOptions, type Step, samplingOf } from "./generate.ts";
 import { type Input, type InputContext, readInput, type Sequence } from "./input.ts";
 import { kvParts, type PartBytes, refuseCaptures, refuseContext, refuseMemory } from "./plan.ts";
@@ -118,7 +118,7 @@ export async function generate(
       const following = follow(task, {
         promptRows: prompt.ids.length,
         stops,
-        bytes: textBytes(s),
+        bytes: textBytes(s, context),
         signal,
         onStep: watcher.onStep,
         left: watcher.left,
@@ -151,10 +151,10 @@ function stateFor(s: Shared, sequences: readonly Sequence[], cost: Cost): Native
 }
 
 /** Bytes of tokens that are text; null for control tokens. */
-const textBytes =
-  ({ tokenizer }: Shared) =>
-  (id: number): Uint8Array | null =>
-    !tokenizer || tokenizer.isSpecial(id) ? null : tokenizer.bytes(id);
+function textBytes(s: Shared, context: PassContext): (id: number) => Uint8Array | null {
+  const bytes = tokenBytesOf(context);
+  return (id) => (s.tokenizer?.isSpecial(id) ? null : bytes(id));
+}
 
 const makeRun = ({ tokenizer }: Shared, data: Captured, input: unknown, release: () => void): Run =>
   new Run(data, { input, encode: tokenizer ? (text) => tokenizer.encode(text) : undefined, release });

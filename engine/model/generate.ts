@@ -1,4 +1,4 @@
-import { ArgumentError, CancelledError } from "../errors.ts";
+import { ArgumentError, CancelledError, fromNative } from "../errors.ts";
 import type { GenerateResult, GenerateTask } from "../native.ts";
 import type { Run } from "../run/run.ts";
 import type { Capture } from "../sites/capture.ts";
@@ -92,6 +92,10 @@ interface Follow {
   readonly left: () => boolean;
 }
 
+const rethrow = (e: unknown): never => {
+  throw fromNative(e);
+};
+
 /** Follows a generation token by token; ends it at a stop string. */
 export async function follow(task: GenerateTask, o: Follow): Promise<Generated> {
   const text = new TextStream(o.stops);
@@ -104,12 +108,12 @@ export async function follow(task: GenerateTask, o: Follow): Promise<Generated> 
   });
   done.catch(() => {});
   while (!ended && kept === null && !o.left()) {
-    const ids = await task.next(seen);
+    const ids = await task.next(seen).catch(rethrow);
     if (ids.length <= seen) break;
     kept = read(ids);
   }
   if (kept !== null || o.left()) task.cancel();
-  const result = await done;
+  const result = await done.catch(rethrow);
   if (o.signal?.aborted) {
     result.release();
     throw new CancelledError();

@@ -118,6 +118,29 @@ test("weights that are not finite are reported when loading; activations name th
   await fault(() => overflow.run({ ids: [1, 2] }), "nonfinite", /layers\.1\.(attn\.out|resid\.mid)/);
 });
 
+test("a value that is not finite while generating ends the stream and the run with the same error", async () => {
+  const tensors = tensorsOf(SMALL);
+  const embed = tensors.get("model.embed_tokens.weight")!.data;
+  for (let id = 3; id < 64; id++) embed[id * 16] = Number.NaN;
+  using bad = await Model.load(folder({ tensors }), { weights: "f32" });
+  const live = bad.stream({ ids: [1, 2] });
+  await fault(
+    async () => {
+      for await (const _ of live);
+    },
+    "nonfinite",
+    "embed",
+    "row 2",
+  );
+  await fault(() => live.run, "nonfinite", "embed");
+});
+
+test("without a tokenizer there is no text to stop at", async () => {
+  await fault(() => m.generate({ ids: [1] }, { stop: "x" }), "argument", "tokenizer");
+  const r = await m.generate({ ids: [1] }, { maxTokens: 2 });
+  assert.match(r.reply, /^(⟨\d+⟩)+$/);
+});
+
 test("what was disposed says so, and takes nothing with it", async () => {
   const model = await Model.load(folder(), { weights: "f32" });
   const view = model.with(route.ban(1));
