@@ -17,6 +17,14 @@ export function poisson(seed: number): (mean: number) => number {
 
 export const DRAWS = 200;
 
+/** Counts drawn around `means`; never none at all, which no measure is defined for. */
+export function draw(means: Float64Array, poissonOf: (mean: number) => number): Float64Array {
+  for (;;) {
+    const counts = means.map((m) => poissonOf(m));
+    if (counts.some((c) => c > 0)) return counts;
+  }
+}
+
 /** The middle 95 % of numbers. Sorts them in place. */
 export function middle95(values: Float64Array): [number, number] {
   values.sort();

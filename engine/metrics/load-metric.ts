@@ -3,7 +3,7 @@ import type { LayerFacts } from "../run/captured.ts";
 import { coded, numbers } from "../tables/column.ts";
 import type { LoadCounts } from "../tables/expert-load.ts";
 import { Table } from "../tables/table.ts";
-import { DRAWS, middle95, poisson } from "./chance.ts";
+import { DRAWS, draw, middle95, poisson } from "./chance.ts";
 import { Metric } from "./metric.ts";
 
 /** A number that a layer's counts give, and how to speak of it. */
@@ -39,15 +39,15 @@ export function loadMetric(
   const cells = cellsOf(c, chosen);
   const counts = cells.map(({ cell }) => c.count.slice(cell * E, (cell + 1) * E));
   const value = Float64Array.from(counts, (x) => measure.of(x));
-  const draw = poisson(1);
+  const one = poisson(1);
   const chance = new Float64Array(cells.length);
   const again = new Float64Array(DRAWS);
   const row = new Float64Array(E);
   for (let d = 0; d < DRAWS; d++) {
     cells.forEach(({ cell }, i) => {
       const fair = (c.tokens[cell] * c.k) / E;
-      chance[i] += measure.of(row.map(() => draw(fair))) / DRAWS;
-      again[d] += measure.of(counts[i].map(draw)) / cells.length;
+      chance[i] += measure.of(draw(row.fill(fair), one)) / DRAWS;
+      again[d] += measure.of(draw(counts[i], one)) / cells.length;
     });
   }
   const tokens = Math.min(...cells.map(({ cell }) => c.tokens[cell]));

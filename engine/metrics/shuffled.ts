@@ -73,7 +73,7 @@ export function mutualInformationMetric(run: Captured, o: MutualInformationOptio
   return new Metric({
     name: "mutualInformation",
     unit: "nats",
-    what: `mean over ${rows.length} layers; ${clear} of them above the 99.9th percentile of ${shuffles} shuffles`,
+    what: `mean over ${rows.length} layers; ${clear} of them above ${shuffles < 1000 ? `all ${shuffles} shuffles` : `the 99.9th percentile of ${shuffles} shuffles`}`,
     value: mean(rows.map((r) => r.value)),
     interval: [Number.NaN, Number.NaN],
     baseline: { uniform: 0, shuffled: mean(all) },
@@ -99,15 +99,16 @@ export function mutualInformationMetric(run: Captured, o: MutualInformationOptio
   });
 }
 
-/** What swaps labels as one: a token's choices, or a sequence's. Unit `i` chose `experts[from[i]] … experts[from[i + 1] - 1]`. */
+/** What swaps labels as one: a token's choices, or a sequence's. Unit `i` chose `experts[j]` `times[j]` times, `j` in `[from[i], from[i + 1])`. */
 interface Units {
   readonly labels: Int32Array;
   readonly from: Int32Array;
   readonly experts: Int32Array;
+  readonly times: Float64Array;
 }
 
 function units(b: RoutingBlock, l: number, groupOf: Int32Array, unitOf: Int32Array | null, seq: Int32Array): Units {
-  const found = new Map<number, { label: number; experts: number[] }>();
+  const found = new Map<number, { label: number; times: Map<number, number> }>();
   for (let i = 0; i < b.length; i++) {
     if (b.layerAt[i] !== l) continue;
     const t = b.t[i];
@@ -116,20 +117,24 @@ function units(b: RoutingBlock, l: number, groupOf: Int32Array, unitOf: Int32Arr
     const key = unitOf ? seq[t] : t;
     let unit = found.get(key);
     if (!unit) {
-      unit = { label, experts: [] };
+      unit = { label, times: new Map() };
       found.set(key, unit);
     }
-    for (let k = 0; k < b.k; k++) unit.experts.push(b.expert[i * b.k + k]);
+    for (let k = 0; k < b.k; k++) {
+      const e = b.expert[i * b.k + k];
+      unit.times.set(e, (unit.times.get(e) ?? 0) + 1);
+    }
   }
   const list = [...found.values()];
   const from = new Int32Array(list.length + 1);
   list.forEach((u, i) => {
-    from[i + 1] = from[i] + u.experts.length;
+    from[i + 1] = from[i] + u.times.size;
   });
   return {
     labels: Int32Array.from(list, (u) => u.label),
     from,
-    experts: Int32Array.from(list.flatMap((u) => u.experts)),
+    experts: Int32Array.from(list.flatMap((u) => [...u.times.keys()])),
+    times: Float64Array.from(list.flatMap((u) => [...u.times.values()])),
   };
 }
 
@@ -152,7 +157,7 @@ function informationOf(u: Units, labels: Int32Array, groups: number, experts: nu
   const joint = new Float64Array(groups * experts);
   for (let i = 0; i < labels.length; i++) {
     const row = labels[i] * experts;
-    for (let j = u.from[i]; j < u.from[i + 1]; j++) joint[row + u.experts[j]]++;
+    for (let j = u.from[i]; j < u.from[i + 1]; j++) joint[row + u.experts[j]] += u.times[j];
   }
   return mutualInformation(joint, groups, experts);
 }
