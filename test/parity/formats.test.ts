@@ -131,3 +131,17 @@ test("bf16 weights give what the same values give in f32, and what transformers 
     }
   }
 });
+
+test("any number of threads gives the same bits", async () => {
+  for (const name of ["scout", "wide"]) {
+    const ids = new Fixture(name).ids("ids");
+    const one = await logits(writeCase(name), ids, { math: "fast", threads: 1 });
+    for (const threads of [2, 3, 5]) {
+      assert.deepEqual(
+        await logits(writeCase(name), ids, { math: "fast", threads }),
+        one,
+        `${name}, ${threads} threads`,
+      );
+    }
+  }
+});
