@@ -1,7 +1,7 @@
-/** What was typed, in this session and earlier ones: one line of JSON an entry, in the user's cache folder, shared by all front ends. */
+/** What was typed, in this session and earlier ones: one line of JSON an entry, in a file that all front ends share. */
 import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { homedir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
+import { historyFile } from "../install/paths.ts";
 
 export interface HistoryEntry {
   session: number;
@@ -12,9 +12,6 @@ export interface HistoryEntry {
 
 /** Entries kept in the file. */
 const KEEP = 5000;
-
-export const historyFile = (): string =>
-  join(process.env.XDG_CACHE_HOME || join(homedir(), process.platform === "darwin" ? "Library/Caches" : ".cache"), "moescope", "history.jsonl");
 
 export class History {
   readonly #file: string;
@@ -29,7 +26,12 @@ export class History {
   }
 
   add(line: number, input: string, output: string | null = null): void {
-    const entry: HistoryEntry = { session: this.#session, line, input, output: output && output.length > 2000 ? null : output };
+    const entry: HistoryEntry = {
+      session: this.#session,
+      line,
+      input,
+      output: output && output.length > 2000 ? null : output,
+    };
     this.#entries.push(entry);
     try {
       mkdirSync(dirname(this.#file), { recursive: true, mode: 0o700 });
@@ -51,7 +53,10 @@ export class History {
 
   /** `pattern` with `*` and `?` over whole inputs; the last `n` matches. */
   search(pattern: string, n: number | null, unique: boolean): HistoryEntry[] {
-    const escaped = pattern.replace(/[.+^${}()|[\]\\]/g, "\\$&").replaceAll("*", "[^]*").replaceAll("?", "[^]");
+    const escaped = pattern
+      .replace(/[.+^${}()|[\]\\]/g, "\\$&")
+      .replaceAll("*", "[^]*")
+      .replaceAll("?", "[^]");
     const expression = new RegExp(`^${escaped}$`);
     let found = this.#entries.filter((e) => expression.test(e.input));
     if (unique) found = [...new Map(found.map((e) => [e.input, e])).values()];
@@ -60,7 +65,9 @@ export class History {
 
   #absolute(session: number): number | undefined {
     if (session > 0) return session;
-    const sessions = [...new Set([...this.#entries.map((e) => e.session).filter((s) => s !== this.#session), this.#session])];
+    const sessions = [
+      ...new Set([...this.#entries.map((e) => e.session).filter((s) => s !== this.#session), this.#session]),
+    ];
     return sessions.at(session - 1);
   }
 }

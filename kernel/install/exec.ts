@@ -1,6 +1,6 @@
 /** Other programs: found, asked, run. */
 import { spawn, spawnSync } from "node:child_process";
-import { accessSync, constants } from "node:fs";
+import { accessSync, constants, statSync } from "node:fs";
 import { delimiter, join } from "node:path";
 
 /** Full path of a program on PATH, or null. */
@@ -9,8 +9,10 @@ export function which(name: string, path = process.env["PATH"] ?? ""): string | 
   for (const folder of path.split(delimiter)) {
     for (const file of names) {
       try {
-        accessSync(join(folder, file), constants.X_OK);
-        return join(folder, file);
+        const path = join(folder, file);
+        accessSync(path, constants.X_OK);
+        // A folder is "executable", too.
+        if (statSync(path).isFile()) return path;
       } catch {}
     }
   }

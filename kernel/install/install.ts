@@ -46,12 +46,12 @@ export async function install(target: Target): Promise<number> {
 
 export async function uninstall(target: Target): Promise<number> {
   const data = dataFolder(target);
-  const { gone, kept } = remove(data);
-  if (!gone.length) {
+  const { files, gone, kept } = remove(data);
+  if (!files) {
     process.stdout.write(`Nothing of Moescope's is in ${data}.\n`);
     return 0;
   }
-  process.stdout.write(`Removed:\n${gone.map((path) => `  ${path}\n`).join("")}`);
+  if (gone.length) process.stdout.write(`Removed:\n${gone.map((path) => `  ${path}\n`).join("")}`);
   if (kept.length)
     process.stdout.write(
       `Left, because Moescope did not write what is in it:\n${kept.map((path) => `  ${path}\n`).join("")}`,
@@ -85,19 +85,23 @@ export function place(data: string, plugin: "link" | "copy"): string[] {
 }
 
 /** Removes the listed files and the folders this empties. */
-function remove(data: string): { gone: string[]; kept: string[] } {
+function remove(data: string): { files: number; gone: string[]; kept: string[] } {
   const kernel = join(data, "kernels", KERNEL_NAME);
   const extension = join(data, "labextensions", KERNEL_NAME);
   const list = join(kernel, LIST);
-  if (!existsSync(list)) return { gone: [], kept: [] };
+  if (!existsSync(list)) return { files: 0, gone: [], kept: [] };
+  let files = 0;
   const folders = [kernel, extension];
   const before = folders.filter(isThere);
   for (const path of JSON.parse(readFileSync(list, "utf8")) as string[]) {
-    if (folders.some((folder) => path === folder || path.startsWith(folder + sep)) && isThere(path)) unlinkSync(path);
+    if (folders.some((folder) => path === folder || path.startsWith(folder + sep)) && isThere(path)) {
+      unlinkSync(path);
+      files++;
+    }
   }
   for (const folder of folders) pruneEmpty(folder);
   const kept = folders.filter(isThere);
-  return { gone: before.filter((path) => !kept.includes(path)), kept };
+  return { files, gone: before.filter((path) => !kept.includes(path)), kept };
 }
 
 /** Also true for a link to nothing. */

@@ -1,5 +1,5 @@
 /** A JupyterLab 4 to run: the one on PATH, else one in a private environment that is made once. */
-import { existsSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CliError } from "../cli-error.ts";
 import { ask, must, which } from "./exec.ts";
@@ -33,7 +33,11 @@ function privateJupyter(): Jupyter | null {
   const python = venvPython();
   if (!existsSync(python)) return null;
   const version = ask(python, ["-c", "import jupyterlab; print(jupyterlab.__version__)"]);
-  return version?.startsWith("4.") ? { command: [python, "-m", "jupyterlab"], version, from: venvFolder() } : null;
+  if (!version?.startsWith("4.")) return null;
+  // JupyterLab runs a CommonJS script of its own; below a package of ES modules Node would take it for one.
+  const scope = join(venvFolder(), "package.json");
+  if (!existsSync(scope)) writeFileSync(scope, '{ "type": "commonjs" }\n');
+  return { command: [python, "-m", "jupyterlab"], version, from: venvFolder() };
 }
 
 const venvPython = (): string =>

@@ -1,12 +1,16 @@
 /** `moescope lab`: JupyterLab on a notebook with our kernel, plugin and settings, all in a folder of ours. */
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, unlinkSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
+import { createInterface } from "node:readline";
 import { CliError } from "../cli-error.ts";
 import { place } from "./install.ts";
 import { bringJupyter, type Jupyter, NoPythonError } from "./jupyter.ts";
+import { KERNEL_NAME } from "./kernelspec.ts";
 import { jupyterFolder, packageRoot, userDataFolder } from "./paths.ts";
 
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 const FIRST = "notebooks/00-first-contact.ipynb";
 
 const say = (line: string): void => void process.stderr.write(`moescope: ${line}\n`);
@@ -47,6 +51,10 @@ export function environment(): NodeJS.ProcessEnv {
     JUPYTER_CONFIG_DIR: config,
     JUPYTER_RUNTIME_DIR: join(base, "runtime"),
     JUPYTER_PATH: [data, ...also].join(delimiter),
+    // JupyterLab looks for Python kernels, and asks its own yarn for its settings: each would leave a folder in the home of a user who has none.
+    ...(existsSync(join(homedir(), ".ipython")) ? {} : { IPYTHONDIR: join(base, "ipython") }),
+    npm_config_cache:
+      process.env["npm_config_cache"] ?? (existsSync(join(homedir(), ".npm")) ? undefined : join(base, "npm")),
   };
 }
 
@@ -65,12 +73,12 @@ async function serve(jupyter: Jupyter, path: string, browser: boolean): Promise<
   const child = spawn(jupyter.command[0], args, {
     cwd: isFolder ? path : dirname(path),
     env,
-    stdio: ["ignore", "inherit", "inherit"],
+    stdio: ["ignore", "inherit", "pipe"],
   });
-  const wait = () => {};
-  process.on("SIGINT", wait);
-  const terminate = () => child.kill("SIGTERM");
-  process.on("SIGTERM", terminate);
+  // Ctrl-C reaches the server itself as well; a signal to us alone must not leave it behind.
+  const end = () => child.kill("SIGTERM");
+  for (const signal of SIGNALS) process.on(signal, end);
+  passOn(child.stderr!);
   const code = await new Promise<number>((done, fail) => {
     child.on("error", fail);
     child.on("close", (status) => done(status ?? 0));
@@ -78,25 +86,30 @@ async function serve(jupyter: Jupyter, path: string, browser: boolean): Promise<
       if (url) say(`${browser ? "opening" : "open"} ${url}\nmoescope: Ctrl-C here ends it`);
     });
   });
-  process.off("SIGINT", wait);
-  process.off("SIGTERM", terminate);
+  for (const signal of SIGNALS) process.off(signal, end);
   return code;
 }
 
-/** The server writes its address and token into a file named after its process. */
+/** The server announces its address in a paragraph of its own; we give the one of the notebook instead. */
+function passOn(log: NodeJS.ReadableStream): void {
+  const announced =
+    /^(?:\s*|\[C [^\]]* ServerApp\]\s*|\s*To access the server, open this file in a browser:|\s*Or copy and paste (?:one of these URLs|this URL):|\s*(?:file|https?):\/\/\S+)$/;
+  createInterface({ input: log }).on("line", (line) => announced.test(line) || process.stderr.write(`${line}\n`));
+}
+
+/** The server writes its address, token included, into files named after its process. */
 async function address(runtime: string, pid: number, ended: () => boolean): Promise<string | null> {
-  const page = join(runtime, `jpserver-${pid}-open.html`);
-  const list = join(runtime, `jpserver-${pid}.json`);
+  const pages = [`jpserver-file-to-run-${pid}-open.html`, `jpserver-${pid}-open.html`].map((name) =>
+    join(runtime, name),
+  );
   clearDead(runtime, pid);
   for (let i = 0; i < 600 && !ended(); i++) {
     await new Promise((resolve) => setTimeout(resolve, 100));
-    if (!existsSync(list)) continue;
-    const link = existsSync(page)
-      ? /href="([^"]+)"/.exec(readFileSync(page, "utf8"))?.[1].replaceAll("&amp;", "&")
-      : undefined;
+    // Its own page is written first, the notebook's after it and before the server serves.
+    if (!existsSync(join(runtime, `jpserver-${pid}.json`))) continue;
+    const page = pages.find((path) => existsSync(path));
+    const link = page && /href="([^"]+)"/.exec(readFileSync(page, "utf8"))?.[1].replaceAll("&amp;", "&");
     if (link) return link;
-    const { url, token } = JSON.parse(readFileSync(list, "utf8")) as { url: string; token: string };
-    return `${url}lab?token=${token}`;
   }
   return null;
 }
@@ -106,7 +119,8 @@ function clearDead(runtime: string, pid: number): void {
   if (!existsSync(runtime)) return;
   for (const name of readdirSync(runtime)) {
     const path = join(runtime, name);
-    if (name.startsWith(`jpserver-${pid}`) && statSync(path).mtimeMs < Date.now() - 60_000) unlinkSync(path);
+    if (name.startsWith("jpserver-") && name.includes(String(pid)) && statSync(path).mtimeMs < Date.now() - 60_000)
+      unlinkSync(path);
   }
 }
 
@@ -120,6 +134,9 @@ function hasDisplay(): boolean {
 }
 
 const SERVER_CONFIG = `# Written by Moescope at each start.
+c = get_config()  # noqa: F821
+c.MultiKernelManager.default_kernel_name = "${KERNEL_NAME}"
+
 # The server's WebSocket leaves Nagle's algorithm on, which holds every small reply back for some 40 ms.
 try:
     from jupyter_server.services.kernels.websocket import KernelWebsocketHandler

@@ -1,7 +1,7 @@
 /** Where this package is, where it may write, and where Jupyter looks. */
 import { accessSync, constants, readFileSync } from "node:fs";
 import { homedir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** The package's folder. This file runs as `dist/kernel/install/paths.js`. */
@@ -16,7 +16,7 @@ export function packageVersion(): string {
   return JSON.parse(readFileSync(join(packageRoot, "package.json"), "utf8")).version;
 }
 
-/** In a clone everything of ours stays inside it; an installed package may be read-only and shared, so there the user's cache is used. */
+/** In a clone everything of ours stays inside it. An installed package may be read-only and shared: there it is the user's cache. */
 function ownFolder(inPackage: string, inCache: string): string {
   if (!packageRoot.includes(`${sep}node_modules${sep}`)) {
     try {
@@ -24,9 +24,8 @@ function ownFolder(inPackage: string, inCache: string): string {
       return join(packageRoot, inPackage);
     } catch {}
   }
-  return join(cacheFolder(), inCache);
+  return join(userCache(), inCache);
 }
-const sep = process.platform === "win32" ? "\\" : "/";
 
 /** Kernelspec, plugin, settings and run-time files of the JupyterLab that `moescope lab` starts. */
 export const jupyterFolder = (): string => ownFolder(".jupyter", "jupyter");
@@ -34,11 +33,16 @@ export const jupyterFolder = (): string => ownFolder(".jupyter", "jupyter");
 /** The private Python environment with JupyterLab. */
 export const venvFolder = (): string => ownFolder(".venv", "venv");
 
-function cacheFolder(): string {
+/** What was typed, in all front ends. A user who says where caches go is obeyed. */
+export const historyFile = (): string =>
+  join(process.env["XDG_CACHE_HOME"] ? userCache() : ownFolder(".cache", "."), "history.jsonl");
+
+function userCache(): string {
+  if (process.env["XDG_CACHE_HOME"]) return join(process.env["XDG_CACHE_HOME"], "moescope");
   if (process.platform === "darwin") return join(homedir(), "Library/Caches/moescope");
   if (process.platform === "win32")
     return join(process.env["LOCALAPPDATA"] ?? join(homedir(), "AppData/Local"), "moescope");
-  return join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "moescope");
+  return join(homedir(), ".cache/moescope");
 }
 
 /** Jupyter's own data folder of this user, as jupyter_core decides it. */

@@ -5,7 +5,6 @@
  * mentions from the cell that last declared each, and exports the cell's own. So any name can be declared again with another type, and the cost of a cell
  * follows what it uses, not how long the notebook is.
  */
-import { pathToFileURL } from "node:url";
 import { type CellNames, isObjectLiteral, mentionedIn, type NameKind, namesOf } from "./names.ts";
 import type { LanguageServer } from "./server.ts";
 import type { Workspace } from "./workspace.ts";
@@ -90,11 +89,6 @@ export class Cells {
   at(uri: string): { count: number; code: string } | undefined {
     for (const cell of this.#open) if (cell.uri === uri) return cell;
     return undefined;
-  }
-
-  /** True for a file of the kernel's own. */
-  owns(uri: string): boolean {
-    return uri.startsWith(pathToFileURL(this.#workspace.folder).href);
   }
 
   /** How many documents are open, for tests. */

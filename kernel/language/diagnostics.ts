@@ -56,7 +56,8 @@ function place({ uri, range }: { uri: string; range: Range }, cells: Cells): str
   const cell = cells.at(uri);
   if (cell)
     return range.start.line < HEADER_LINES ? "" : `cell ${cell.count}, line ${range.start.line - HEADER_LINES + 1}`;
-  return uri.startsWith("file:") && !cells.owns(uri) ? `${fileURLToPath(uri)}:${range.start.line + 1}` : "";
+  // Declaration files are not the reader's, and the message names what they declare.
+  return uri.startsWith("file:") && !uri.endsWith(".d.ts") ? `${fileURLToPath(uri)}:${range.start.line + 1}` : "";
 }
 
 export interface RenderOptions {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { after, before, describe, it } from "node:test";
 import type { Language } from "../../kernel/bridge/language.ts";
 import { createLanguage } from "../../kernel/language/language.ts";
@@ -196,6 +196,33 @@ describe("language server", () => {
   it("survives what is not TypeScript at all", async () => {
     for (const code of ["", "}{", "\u0000", "`${", "class", "import", "a".repeat(100_000)]) await cell(code);
     assert.deepEqual(await cell("found.length"), []);
+  });
+});
+
+describe("cells that use moescope", () => {
+  const own = createLanguage({ folder: resolve("notebooks"), live });
+  after(() => own.close());
+  const typed = async (marked: string): Promise<string[]> => {
+    const cursor = marked.indexOf("|");
+    return (await own.complete(marked.replace("|", ""), cursor)).items.map((item) => item.text);
+  };
+
+  it("complete layers and sites, and refuse wrong ones", async () => {
+    const setup = {
+      count: 1,
+      code: 'import { Model, at } from "moescope";\nconst m = await Model.load("tiny-scout");\nconst r = await m.run("Hello");',
+    };
+    assert.deepEqual(await own.check(setup), []);
+    own.accept(setup);
+    const sites = await typed("at.layer(3).|");
+    for (const name of ["resid", "attn", "router", "expert", "shared"])
+      assert.ok(sites.includes(name), `${name} among ${sites}`);
+    assert.deepEqual(await typed("at.layer(3).resid.|"), ["mid", "post", "pre"]);
+    assert.ok((await typed("r.plot.|")).includes("loadMap"));
+    const found = await own.check({ count: 2, code: "at.layer(3).rezid; m.run('x').tokens" });
+    assert.match(found[0].message, /'rezid' does not exist .* Did you mean 'resid'\?/);
+    assert.match(found[1].related.join(), /forget to use 'await'/);
+    assert.equal(found.length, 2);
   });
 });
 
