@@ -1,3 +1,5 @@
+import { bytes } from "./display/format.ts";
+
 /**
  * Every error that the engine throws on purpose. A message says what is wrong, where, and what to do; `code` and `where` are
  * for programs. Anything else that comes out of the engine is a fault of ours.
@@ -192,11 +194,14 @@ function editDistance(a: string, b: string): number {
   return previous[t.length];
 }
 
+/** Counts of bytes as people read them. */
+const readable = (text: string): string => text.replace(/\b(\d{7,15})( bytes)?\b/g, (_, n) => bytes(Number(n)));
+
 /** Turns an error of the addon (`code`, `where`) into the typed one. */
 export function fromNative(error: unknown): Error {
   if (error instanceof MoescopeError) return error;
   const e = error as { code?: unknown; where?: unknown; message?: unknown };
-  const what = String(e?.message ?? error);
+  const what = readable(String(e?.message ?? error));
   const where = typeof e?.where === "string" && e.where !== "" ? e.where : undefined;
   switch (e?.code) {
     case "cancelled":

@@ -189,7 +189,7 @@ export class Run implements Disposable {
       });
     const from = data.tokens.seq.indexOf(i);
     const end = data.tokens.seq.lastIndexOf(i) + 1;
-    return new Run(partOf(data, from, end, [i]), { encode: this.#parts.encode }, this);
+    return new Run(partOf(data, from, end, [i]), { encode: this.#parts.encode, release: this.#parts.release }, this);
   }
 
   /** What was passed to `m.run`; of a trace, the token ids. */

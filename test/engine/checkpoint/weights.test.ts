@@ -1,8 +1,20 @@
 import assert from "node:assert/strict";
+import { rmSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, test } from "node:test";
 import { readCheckpoint } from "../../../engine/checkpoint/folder.ts";
+import { PRESETS } from "../../../engine/checkpoint/presets.ts";
 import { fault } from "../fault.ts";
-import { type FolderOptions, remove, SMALL, safetensors, type Tensors, tensorsOf, writeFolder } from "../folder.ts";
+import {
+  type FolderOptions,
+  file,
+  remove,
+  SMALL,
+  safetensors,
+  type Tensors,
+  tensorsOf,
+  writeFolder,
+} from "../folder.ts";
 
 const folders: string[] = [];
 const make = (o: FolderOptions = {}): string => {
@@ -102,7 +114,6 @@ test("a wrong shape or dtype is named with both", async () => {
   await fault(() => readCheckpoint(make({ tensors: wrong })), "checkpoint", '"lm_head.weight"', "[63, 16]", "[64, 16]");
   const folder = make();
   const bytes = safetensors(tensorsOf(SMALL));
-  const { writeFileSync } = await import("node:fs");
   const text = bytes.toString("latin1").replaceAll('"F32"', '"I32"');
   writeFileSync(`${folder}/model.safetensors`, Buffer.from(text, "latin1"));
   await fault(() => readCheckpoint(folder), "checkpoint", "dtype I32", "BF16, F16 or F32");
@@ -131,7 +142,6 @@ for (const [name, index, ...words] of INDEX)
   });
 
 test("files that are missing or not JSON are named", async () => {
-  const { rmSync } = await import("node:fs");
   const none = make();
   rmSync(`${none}/config.json`);
   await fault(() => readCheckpoint(none), "config", none, "no config.json");
@@ -169,3 +179,77 @@ test("generation defaults and the chat template are found where writers put them
   assert.equal(inline.chatTemplate, "D");
   assert.equal(inline.tokenizer, null);
 });
+
+for (const [name, gigabytes] of [
+  ["scout", 215.5],
+  ["maverick", 801.4],
+] as const)
+  test(`the whole of ${name}, as sparse files in 50 shards with the multimodal prefix: checked at once, without reading`, async () => {
+    const folder = released(name);
+    const begun = performance.now();
+    const c = await readCheckpoint(folder);
+    assert.ok(performance.now() - begun < 3000);
+    assert.equal(c.files.length, 50);
+    const bytes = c.weights.reduce((n, w) => n + w.rows * w.cols * 2, 0);
+    assert.ok(Math.abs(bytes / 1e9 - gigabytes) < 0.2, `${bytes}`);
+    assert.ok(Math.max(...c.weights.map((w) => w.offset)) > 2 ** 32, "offsets need more than 32 bits");
+    const last = c.config.experts - 1;
+    const [gate, up] = ["gate", "up"].map((n) => c.weights.find((w) => w.slot === `layers.47.expert.${last}.${n}`)!);
+    assert.equal(up.offset - gate.offset, 2 * 8192);
+  });
+
+/** The names and shapes of spec section 5.1; the data are holes. */
+function released(name: "scout" | "maverick"): string {
+  const config = PRESETS[name];
+  const experts = config.num_local_experts as number;
+  const [d, ff, vocab] = [5120, 8192, 202048];
+  const all: [string, number[]][] = [
+    ["model.embed_tokens.weight", [vocab, d]],
+    ["lm_head.weight", [vocab, d]],
+    ["model.norm.weight", [d]],
+  ];
+  const swiglu = (at: string, width: number): void => {
+    all.push(
+      [`${at}.gate_proj.weight`, [width, d]],
+      [`${at}.up_proj.weight`, [width, d]],
+      [`${at}.down_proj.weight`, [d, width]],
+    );
+  };
+  for (let l = 0; l < 48; l++) {
+    const p = `model.layers.${l}`;
+    for (const n of ["input_layernorm", "post_attention_layernorm"]) all.push([`${p}.${n}.weight`, [d]]);
+    for (const n of ["q", "o"]) all.push([`${p}.self_attn.${n}_proj.weight`, [d, d]]);
+    for (const n of ["k", "v"]) all.push([`${p}.self_attn.${n}_proj.weight`, [1024, d]]);
+    if ((l + 1) % (config.interleave_moe_layer_step as number) !== 0) swiglu(`${p}.feed_forward`, 16384);
+    else {
+      const f = `${p}.feed_forward`;
+      all.push(
+        [`${f}.router.weight`, [experts, d]],
+        [`${f}.experts.gate_up_proj`, [experts, d, 2 * ff]],
+        [`${f}.experts.down_proj`, [experts, ff, d]],
+      );
+      swiglu(`${f}.shared_expert`, ff);
+    }
+  }
+  const folder = make({ config: { model_type: "llama4", text_config: config, vision_config: {} }, tensors: new Map() });
+  rmSync(join(folder, "model.safetensors"));
+  const map: Record<string, string> = {};
+  for (let s = 0; s < 50; s++) {
+    const shard = `model-${String(s + 1).padStart(5, "0")}-of-00050.safetensors`;
+    const header: Record<string, object> = {};
+    let at = 0;
+    all.forEach(([tensor, shape], i) => {
+      if (i % 50 !== s) return;
+      const bytes = 2 * shape.reduce((a, b) => a * b, 1);
+      header[`language_model.${tensor}`] = { dtype: "BF16", shape, data_offsets: [at, at + bytes] };
+      map[`language_model.${tensor}`] = shard;
+      at += bytes;
+    });
+    const path = join(folder, shard);
+    const head = file(Buffer.from(JSON.stringify(header)), Buffer.alloc(0));
+    writeFileSync(path, head);
+    truncateSync(path, head.length + at);
+  }
+  writeFileSync(join(folder, "model.safetensors.index.json"), JSON.stringify({ weight_map: map }));
+  return folder;
+}
