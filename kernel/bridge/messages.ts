@@ -55,6 +55,8 @@ export type ToSession =
   | { type: "execute"; cell: CellId; request: CellRequest }
   | { type: "interrupt"; cell: CellId }
   | { type: "ping"; sent: number }
+  /** Says nothing: dies in place of a message that does (interrupt/phase.ts). */
+  | { type: "empty" }
   | { type: "comm"; comm: CommMessage }
   | { type: "shutdown" };
 

@@ -53,6 +53,8 @@ export class SessionClient {
   #sentAt = 0;
   #cells = 0;
   #question = 0;
+  /** Messages kept back while a termination is on its way. */
+  #held: ToSession[] | null = null;
 
   constructor(sink: FrontendSink) {
     this.#sink = sink;
@@ -60,6 +62,15 @@ export class SessionClient {
     this.#interrupter = new Interrupter(this.#words, this.#inspector, {
       soft: (cell) => this.#post({ type: "interrupt", cell }),
       ping: (sent) => this.#post({ type: "ping", sent }),
+      hold: () => {
+        this.#held = [];
+      },
+      sendEmpty: () => parentPort!.postMessage({ type: "empty" } satisfies ToSession),
+      release: () => {
+        const held = this.#held ?? [];
+        this.#held = null;
+        for (const message of held) this.#post(message);
+      },
     });
     this.ready = new Promise((resolve) => {
       this.#becomeReady = resolve;
@@ -107,6 +118,7 @@ export class SessionClient {
     this.#post({ type: "shutdown" });
     await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, END_MS))]);
     Atomics.store(this.#words, Word.closed, 1);
+    await this.#interrupter.close();
     this.#inspector.disconnect();
   }
 
@@ -122,7 +134,8 @@ export class SessionClient {
   }
 
   #post(message: ToSession): void {
-    parentPort!.postMessage(message);
+    if (this.#held) this.#held.push(message);
+    else parentPort!.postMessage(message);
   }
 
   #receive(message: ToFrontend): void {

@@ -43,7 +43,7 @@ export class Cells {
       request = { ...request, code: magics.code };
     }
     const cell = { count: request.count, code: request.code };
-    const wanted = this.state.types !== "off" && !request.silent && request.code.trim() !== "";
+    const wanted = this.state.types !== "off" && !request.silent && mentionsNames(request.code);
     const check = wanted ? this.language().then((language) => language.check(cell)) : null;
     check?.catch(() => {});
     if (check && this.state.types === "strict") {
@@ -89,6 +89,9 @@ export class Cells {
 
 const rendered = async (cell: { count: number; code: string }, found: Diagnostic[]): Promise<string> =>
   (await import("../language/language.ts")).renderDiagnostics(cell.code, found, { name: `cell ${cell.count}`, color: true });
+
+/** Numbers and operators alone have no types to get wrong: such a cell does not wait for a check. */
+const mentionsNames = (code: string): boolean => /[\p{ID_Start}$_]/u.test(code.replace(/\b\d[\d_.]*(e[+-]?\d+)?n?\b/gi, ""));
 
 /** A check that fails (a language server that cannot start) is no fault of the cell. */
 const settled = (check: Promise<Diagnostic[]>): Promise<Diagnostic[] | null> => check.catch(() => null);

@@ -30,7 +30,6 @@ type Result = { value: unknown; promise: boolean } | { error: unknown };
 export class Guard {
   readonly #phase: PhaseWord;
   readonly #inspector = new inspector.Session();
-  readonly #still = new Int32Array(new SharedArrayBuffer(4));
   #function: (() => unknown) | null = null;
   #result: Result | null = null;
   #interrupt: (() => void) | null = null;
@@ -92,17 +91,13 @@ export class Guard {
     }
   }
 
-  close(): void {
-    this.#inspector.disconnect();
-  }
-
   /** From await or idle to kernel. False when the kernel runs already, or when user code called us, whose frame it is. */
   #enter(): boolean {
     for (;;) {
       const phase = this.#phase.get();
       if (phase === Phase.kernel || phase === Phase.user || phase === (Phase.user | CLAIMED)) return false;
       if (phase & CLAIMED) {
-        this.#evaluate(LAND);
+        if (!this.#evaluate(LAND)) continue;
         this.#phase.set(Phase.kernel);
         return true;
       }
@@ -146,12 +141,12 @@ export class Guard {
     } catch (error) {
       this.#result = { error };
     }
-    if (!this.#phase.change(Phase.user, Phase.kernel)) this.#land();
+    while (!this.#phase.change(Phase.user, Phase.kernel)) this.#land();
   }
 
-  /** A termination is on its way: stand still for it. */
-  #land(): never {
-    for (;;) Atomics.wait(this.#still, 0, 0, 1000);
+  /** A termination is on its way: stands still until it strikes, or until the claim is withdrawn because it struck before. */
+  #land(): void {
+    for (let phase = this.#phase.get(); phase & CLAIMED; phase = this.#phase.get()) this.#phase.wait(phase);
   }
 
   /** True when a termination ended it. */

@@ -4,6 +4,8 @@ import type { MainInspector } from "./main-inspector.ts";
 import { CLAIMED, Phase, PhaseWord } from "./phase.ts";
 
 const ROUND_MS = 40;
+/** How long after a termination has been asked for the empty message is sent. Code that runs has been struck by then. */
+const EMPTY_MS = 5;
 /** How long an awaiting cell may take to answer the plain message before its code is terminated. */
 const GRACE_MS = 50;
 /** How long the main thread may leave a ping unanswered between cells before what blocks it counts as an orphan of an interrupted cell. */
@@ -15,6 +17,10 @@ export interface InterrupterLink {
   /** Sends `interrupt` to the session. */
   soft(cell: number): void;
   ping(sent: number): void;
+  /** Nothing more is sent to the main thread, but for one empty message, until `release`. */
+  hold(): void;
+  sendEmpty(): void;
+  release(): void;
 }
 
 export class Interrupter {
@@ -29,6 +35,7 @@ export class Interrupter {
   /** A termination has been asked for and has not landed. Never two: the second could strike the kernel. */
   #inFlight = false;
   #pings = 0;
+  #closed = false;
 
   constructor(words: Int32Array, inspector: MainInspector, link: InterrupterLink) {
     this.#words = words;
@@ -55,13 +62,18 @@ export class Interrupter {
     if (this.#interrupted) this.#watch();
   }
 
+  /** Nothing is terminated after this; resolves when what was asked for has landed. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (let round = 0; this.#inFlight && round < 10; round++) await sleep(ROUND_MS);
+  }
+
   async #stop(cell: number): Promise<void> {
     let asked = 0;
-    for (;;) {
-      if (Atomics.load(this.#words, Word.cell) !== cell) return;
+    while (!this.#closed && Atomics.load(this.#words, Word.cell) === cell) {
       const phase = this.#phase.get();
       if (phase === Phase.user) {
-        this.#claim(phase);
+        await this.#claim(phase);
       } else if (phase === Phase.await) {
         const now = performance.now();
         if (asked === 0) {
@@ -69,11 +81,8 @@ export class Interrupter {
           this.#link.soft(cell);
         } else if (now - asked > GRACE_MS) {
           asked = 0;
-          this.#claim(phase);
+          await this.#claim(phase);
         }
-      } else if (phase & CLAIMED) {
-        this.#terminate();
-        this.#link.soft(cell);
       }
       await sleep(asked ? 10 : ROUND_MS);
     }
@@ -92,33 +101,34 @@ export class Interrupter {
   async #watchLoop(): Promise<void> {
     let sent = 0;
     let since = 0;
-    while (performance.now() < this.#watchUntil) {
+    while (!this.#closed && performance.now() < this.#watchUntil) {
       const answered = Atomics.load(this.#words, Word.pong) === sent;
       if (answered || Atomics.load(this.#words, Word.cell) !== 0) {
         sent = ++this.#pings;
         since = performance.now();
         this.#link.ping(sent);
       } else if (performance.now() - since > ORPHAN_MS) {
-        const phase = this.#phase.get();
         this.#watchUntil = performance.now() + WATCH_MS;
-        if (phase === Phase.idle) this.#claim(phase);
-        else if (phase === (Phase.idle | CLAIMED)) this.#terminate();
+        // The answer may be lost with what is terminated: asked again in any case.
+        since = performance.now();
+        await this.#claim(Phase.idle);
+        this.#link.ping(sent);
       }
       await sleep(ROUND_MS);
     }
   }
 
-  #claim(phase: number): void {
-    if (!this.#inFlight && this.#phase.change(phase, phase | CLAIMED)) this.#terminate();
-  }
-
-  #terminate(): void {
-    if (this.#inFlight) return;
+  /** Terminates what runs, if the main thread still is in that phase; resolves when the termination has landed. */
+  async #claim(phase: number): Promise<void> {
+    if (this.#inFlight || !this.#phase.change(phase, phase | CLAIMED)) return;
     this.#inFlight = true;
-    const landed = (): void => {
-      this.#inFlight = false;
-    };
-    this.#inspector.post("Runtime.terminateExecution").then(landed, landed);
+    this.#link.hold();
+    const empty = setTimeout(() => this.#link.sendEmpty(), EMPTY_MS);
+    await this.#inspector.post("Runtime.terminateExecution").catch(() => {});
+    clearTimeout(empty);
+    this.#inFlight = false;
+    this.#phase.change(phase | CLAIMED, phase);
+    this.#link.release();
   }
 }
 

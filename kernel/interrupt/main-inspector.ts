@@ -4,14 +4,16 @@ import inspector from "node:inspector";
 export class MainInspector {
   readonly #session = new inspector.Session();
   #connected = false;
+  #closed = false;
 
   connect(): void {
+    if (this.#closed) throw new Error("The session has ended.");
     if (this.#connected) return;
     this.#session.connectToMainThread();
     this.#connected = true;
   }
 
-  post<T = unknown>(method: string, parameters: object = {}): Promise<T> {
+  async post<T = unknown>(method: string, parameters: object = {}): Promise<T> {
     this.connect();
     return new Promise((resolve, reject) =>
       this.#session.post(method, parameters, (error, result) => (error ? reject(error) : resolve(result as T))),
@@ -22,5 +24,6 @@ export class MainInspector {
   disconnect(): void {
     if (this.#connected) this.#session.disconnect();
     this.#connected = false;
+    this.#closed = true;
   }
 }

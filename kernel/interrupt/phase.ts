@@ -1,10 +1,12 @@
 /**
  * The phase word: what the main thread is doing, as one shared integer that is only ever changed by compare-and-swap.
  *
- * V8 delivers a termination some time after it is asked for, and unwinds whatever runs then. If that were the kernel's own code, the
- * kernel would be dead. So the worker may ask only after it has *claimed* a phase in which user code runs (USER -> USER | CLAIMED),
- * and the main thread can leave a claimed phase only through a termination: if user code ended in between, it stands still in a
- * guarded frame until the termination has come. Fewer states were tried and hung within a few hundred interrupts.
+ * V8 delivers a termination some time after it is asked for, and unwinds whatever JavaScript runs then, or runs next. If that were the
+ * kernel's own code, the kernel would be dead. So the worker may ask only after it has *claimed* a phase in which user code runs
+ * (USER -> USER | CLAIMED), holds the claim until the termination has landed, and sends the main thread nothing meanwhile but an empty
+ * message, which dies in place of a real one if no code was running at all. The main thread does not leave a claimed phase: it stands
+ * still in a guarded frame until the termination strikes it there or the claim is withdrawn. Simpler protocols were tried; they hung
+ * within a few hundred interrupts, or lost a message on a busy machine.
  */
 import { Word } from "../bridge/shared.ts";
 
@@ -35,6 +37,11 @@ export class PhaseWord {
   /** True when the word was `from` and is `to` now. */
   change(from: number, to: number): boolean {
     return Atomics.compareExchange(this.#words, Word.phase, from, to) === from;
+  }
+
+  /** Waits a little while the word is `phase`. */
+  wait(phase: number): void {
+    Atomics.wait(this.#words, Word.phase, phase, 50);
   }
 
   /** Only for the main thread, and only when no termination can be on its way: it has just landed, or the phase is not claimed. */

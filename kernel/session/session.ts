@@ -143,7 +143,6 @@ export class Session {
     } catch (error) {
       this.#late(error);
     }
-    this.#guard.close();
   }
 
   async #runCell(source: CellSource, code: string): Promise<unknown> {
