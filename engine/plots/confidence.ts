@@ -55,7 +55,7 @@ export function confidence(run: Captured, o: ConfidenceOptions = {}): Figure {
   ];
   return {
     title: by === "margin" ? "How firmly tokens are routed, by depth" : "How undecided the routers are, by depth",
-    subtitle: `${run.facts.name}: ${tokens(b.rows.length)}, ${layers.length} MoE layers${by === "margin" ? `; ${(100 * near).toFixed(1)} % of decisions within ${NEAR_TIE} of a flip` : ""}`,
+    subtitle: `${run.facts.name}: ${tokens(b.rows.length)}, ${layers.length} MoE layers${by === "margin" ? `; ${(100 * near).toFixed(1)} % near ties` : ""}`,
     width: Math.max(480, Math.min(760, layers.length * 40 + 140)),
     height: 240,
     legend: [

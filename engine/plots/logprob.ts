@@ -40,7 +40,8 @@ export function logprobDiff(
   const x = tokenTicks(a, at, width - 90);
   const domain = [-0.6, n - 0.4] as const;
   const low = Math.min(-1, ...la, ...lb) * 1.06;
-  const reach = Math.max(0.1, ...delta.map(Math.abs)) * 1.12;
+  const [worst, best] = [Math.min(0, ...delta), Math.max(0, ...delta)];
+  const spare = Math.max(0.02, (best - worst) * 0.12);
   const word = (j: number) => `t ${at[j]} “${token(a.tokens.text[at[j]])}”`;
   return {
     title: "What changed for each token",
@@ -48,8 +49,8 @@ export function logprobDiff(
     width,
     height: 300,
     legend: [
-      { name: names[0], color: GREY, form: "dot" },
-      { name: names[1], color: SERIES.first, form: "dot" },
+      { name: names[0], color: GREY, form: n <= 400 ? "dot" : "line" },
+      { name: names[1], color: SERIES.first, form: n <= 400 ? "dot" : "line" },
       { name: "likelier", color: SERIES.first, form: "box" },
       { name: "less likely", color: SERIES.second, form: "box" },
     ],
@@ -89,7 +90,7 @@ export function logprobDiff(
       {
         box: { x: [0, 1], y: [0, 0.4] },
         x: { label: x.label, domain, ticks: x.ticks, turned: x.turned },
-        y: { label: "change (nats)", domain: [-reach, reach], grid: true },
+        y: { label: "change (nats)", domain: [worst - spare, best + spare], grid: true },
         marks: [
           {
             mark: "bars",

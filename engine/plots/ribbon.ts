@@ -186,8 +186,11 @@ export function ribbonSvg(x: Ribbon): string {
     }
     y += left > PAD ? LINE : 0;
   }
-  if (x.note)
-    for (const line of wrap(x.note, WIDTH - 2 * PAD, TEXT.tick))
+  const note = [x.note, ...(out.some((s) => s.includes("□")) ? ["□: a character that the bundled font lacks."] : [])]
+    .join(" ")
+    .trim();
+  if (note)
+    for (const line of wrap(note, WIDTH - 2 * PAD, TEXT.tick))
       out.push(text(PAD, (y += 14), line, { size: TEXT.tick, fill: INK.muted }));
   return svgDocument(WIDTH, Math.ceil(y + PAD + 2), out.join("\n"));
 }

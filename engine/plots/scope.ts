@@ -76,7 +76,12 @@ export function tokenTicks(
   const step =
     [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000].find((s) => (rows.length / s) * 44 <= pixels) ?? 10000;
   const ticks: Tick[] = [];
-  for (let i = 0; i < rows.length; i += step) ticks.push({ at: i, text: count(rows[i]) });
+  for (let i = 0; i < rows.length; i++) {
+    // The first row at or after each round number.
+    const round = Math.ceil(rows[i] / step) * step;
+    if (rows[i] === round || (i > 0 && Math.floor(rows[i] / step) > Math.floor(rows[i - 1] / step)))
+      ticks.push({ at: i, text: count(rows[i]) });
+  }
   return { ticks, label: "token row t" };
 }
 
