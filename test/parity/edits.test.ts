@@ -19,7 +19,7 @@ const EDITS: [mutation: string, name: string, edit: () => Edit][] = [
 ];
 
 const f = new Fixture("mutations");
-const rows: number[] = JSON.parse(f.metadata["rows"]);
+const rows: number[] = JSON.parse(f.metadata["about"]).rows;
 
 for (const math of ["exact", "fast"] as const) {
   for (const [mutation, name, edit] of EDITS) {

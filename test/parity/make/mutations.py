@@ -1,9 +1,9 @@
 """Makes fixtures/mutations.safetensors: the logits of wrong models, one rule changed at a time, by patching transformers.
 
     CASE/ids, CASE/true            [150] ids; [rows, vocab] logits of the unchanged model
-    CASE/NAME                      the same rows with the rule NAME changed; metadata `mutations`: {NAME: {case, equivalent, what}}
+    CASE/NAME                      the same rows with the rule NAME changed
 
-Rows: see ROWS. A mutation marked equivalent changes nothing but rounding and is here to say so.
+Metadata `about`: {rows, mutations: {NAME: {case, equivalent, what}}}. A mutation marked equivalent changes nothing but rounding and is here to say so.
 """
 import contextlib
 import json
@@ -450,8 +450,9 @@ def main():
         out[f"{case}/{name}"] = wrong
         about[name] = {"case": case, "equivalent": equivalent, "what": what}
     path = pathlib.Path(__file__).parent.parent / "fixtures" / "mutations.safetensors"
-    save_file({k: np.ascontiguousarray(v) for k, v in out.items()}, path,
-              metadata={"mutations": json.dumps(about), "rows": json.dumps(ROWS)})
+    # One key: with several their order in the file would be random.
+    about = json.dumps({"rows": ROWS, "mutations": about})
+    save_file({k: np.ascontiguousarray(v) for k, v in out.items()}, path, metadata={"about": about})
     print(f"{len(MUTATIONS)} mutations, {path.stat().st_size / 1e3:.0f} kB")
 
 
