@@ -93,7 +93,7 @@ function remove(data: string): { files: number; gone: string[]; kept: string[] }
   let files = 0;
   const folders = [kernel, extension];
   const before = folders.filter(isThere);
-  for (const path of JSON.parse(readFileSync(list, "utf8")) as string[]) {
+  for (const path of (JSON.parse(readFileSync(list, "utf8")) as string[]).map((name) => resolve(name))) {
     if (folders.some((folder) => path === folder || path.startsWith(folder + sep)) && isThere(path)) {
       unlinkSync(path);
       files++;

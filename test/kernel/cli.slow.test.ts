@@ -138,7 +138,7 @@ describe("install and uninstall", () => {
     writeFileSync(victim, "precious");
     writeFileSync(
       join(data, "kernels/moescope/installed.json"),
-      JSON.stringify([victim, join(data, "kernels/moescope/../../../victim")]),
+      JSON.stringify([victim, `${data}/kernels/moescope/../../../victim`]),
     );
     moescope(["uninstall"], { JUPYTER_DATA_DIR: data });
     assert.equal(readFileSync(victim, "utf8"), "precious");
