@@ -26,7 +26,7 @@ double product_seconds(const Kernels& kernels, const Memory& memory, Format form
     if (pair) p.up = {memory.data + size_t(turn++ % copies) * bytes, format, n, k};
     p.m = m, p.x = x.data(), p.x_stride = k, p.y = y.data(), p.y_stride = n;
     kernels.matmul({Pool::instance(), threads}, &p, 1);
-  });
+  }, 0.15, threads);
   return once;
 }
 
@@ -65,9 +65,9 @@ void attention(const Kernels& kernels, double flops, double bandwidth, int threa
     a.rows = c.rows, a.heads = c.heads, a.kv_heads = c.kv, a.head_dim = c.dim, a.scale = .1f;
     a.q = q.data(), a.q_stride = a.out_stride = width, a.out = out.data(), a.k = k.data(), a.v = v.data();
     a.k_stride = a.v_stride = c.dim, a.k_head_stride = a.v_head_stride = keys * c.dim, a.lo = lo.data(), a.hi = hi.data();
-    const double bare = best([&] { kernels.attention({Pool::instance(), threads}, a); });
+    const double bare = best([&] { kernels.attention({Pool::instance(), threads}, a); }, 0.15, threads);
     a.stats = stats.data();
-    const double watched = best([&] { kernels.attention({Pool::instance(), threads}, a); });
+    const double watched = best([&] { kernels.attention({Pool::instance(), threads}, a); }, 0.15, threads);
     double pairs = 0;
     for (int64_t i = 0; i < c.rows; ++i) pairs += double(hi[size_t(i)]) * c.heads;
     const double g = 4 * pairs * c.dim / bare / 1e9, b = 8. * double(keys) * c.kv * c.dim / bare / 1e9;
@@ -77,14 +77,14 @@ void attention(const Kernels& kernels, double flops, double bandwidth, int threa
 }
 
 void rest(const Kernels& kernels, int threads) {
-  std::printf("\nbetween the products, %d threads\n", threads);
+  std::printf("\nbetween the products, %d thread%s\n", threads, threads > 1 ? "s" : "");
   const Run run{Pool::instance(), threads};
   for (int64_t rows : {1, 1024})
     for (int64_t d : {256, 2048}) {
       std::vector<float> x(size_t(rows * d), .5f), y(x.size()), w(size_t(d), 1.f), c(x.size(), .5f);
-      const double norm = best([&] { kernels.rmsnorm(run, y.data(), d, x.data(), d, w.data(), 1e-5f, rows, d); }, .05);
-      const double head = best([&] { kernels.heads(run, x.data(), d, rows, int(d / 64), 64, c.data(), c.data(), 1e-5f, nullptr); }, .05);
-      const double glu = best([&] { kernels.swiglu(run, y.data(), x.data(), c.data(), rows * d); }, .05);
+      const double norm = best([&] { kernels.rmsnorm(run, y.data(), d, x.data(), d, w.data(), 1e-5f, rows, d); }, .05, threads);
+      const double head = best([&] { kernels.heads(run, x.data(), d, rows, int(d / 64), 64, c.data(), c.data(), 1e-5f, nullptr); }, .05, threads);
+      const double glu = best([&] { kernels.swiglu(run, y.data(), x.data(), c.data(), rows * d); }, .05, threads);
       std::printf("  rows %5d d %5d  rmsnorm %8.4f ms  heads (rope, norm) %8.4f ms  swiglu %8.4f ms\n", int(rows), int(d), norm * 1e3, head * 1e3, glu * 1e3);
     }
   for (int64_t vocab : {320, 202048}) {
@@ -94,9 +94,10 @@ void rest(const Kernels& kernels, int threads) {
     for (size_t i = 0; i < z.size(); ++i) z[i] = float(i % 97) * .1f;
     LogitStats s;
     s.target = target.data(), s.rank = rank.data(), s.lse = lse.data(), s.entropy = entropy.data();
-    const double t = best([&] { kernels.logit_stats(run, z.data(), vocab, rows, vocab, s); });
+    const double t = best([&] { kernels.logit_stats(run, z.data(), vocab, rows, vocab, s); }, .1, threads);
     std::printf("  logit statistics, %d rows of %d: %.4f ms, %.1f GB/s\n", int(rows), int(vocab), t * 1e3, double(z.size()) * 4 / t / 1e9);
   }
+  if (threads == 1) return;
   const double region = best([&] {
     Pool::instance().parallel_for(threads, threads, 1, nullptr, [](int64_t, int64_t, int) {
       for (const double end = now() + 20e-6; now() < end;) {}
@@ -136,6 +137,7 @@ int main(int argc, char** argv) {
   if (wanted("matmul") && cores > 1) products(k, memory, flops, read, cores);
   if (wanted("attention")) attention(k, flops1, read1, 1, attentions);
   if (wanted("attention") && cores > 1) attention(k, flops, read, cores, attentions);
-  if (wanted("rows")) rest(k, cores);
+  if (wanted("rows")) rest(k, 1);
+  if (wanted("rows") && cores > 1) rest(k, cores);
   return 0;
 }

