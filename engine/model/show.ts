@@ -24,6 +24,6 @@ export function modelText(m: Shown): string {
 }
 
 /** The picture, unless edits or warnings must be read: it has no room for them. */
-export async function modelBundle(m: Shown): Promise<MimeBundle> {
+export function modelBundle(m: Shown): MimeBundle {
   return m.edits.length || m.warnings.length ? {} : architectureBundle(m.facts, loaded(m));
 }

@@ -3,7 +3,7 @@ import { shows } from "../display/show.ts";
 import type { MimeBundle } from "../host.ts";
 import type { Figure } from "./figure.ts";
 import { type PlotlyFigure, toPlotly } from "./plotly.ts";
-import { toPNG } from "./png.ts";
+import { toBase64, toPNG } from "./png.ts";
 import { type Ribbon, ribbonHtml, ribbonSvg, ribbonText } from "./ribbon.ts";
 import { toSVG } from "./svg.ts";
 import { toText } from "./text.ts";
@@ -40,7 +40,7 @@ export class Plot {
 
   /** The picture as PNG bytes, at twice its size; written to `path` when one is given. */
   async toPNG(path?: string): Promise<Uint8Array> {
-    const png = await toPNG(this.toSVG());
+    const png = toPNG(this.toSVG());
     if (path !== undefined) await writeFile(path, png);
     return png;
   }
@@ -49,7 +49,7 @@ export class Plot {
     // biome-ignore lint/complexity/noThisInStatic: compiled, the name of the class is not yet bound here
     shows(this, {
       text: (p: Plot) => p.#drawing.text(),
-      bundle: async (p) => ({ ...p.#drawing.rich(), "image/png": Buffer.from(await p.toPNG()).toString("base64") }),
+      bundle: (p: Plot) => ({ ...p.#drawing.rich(), "image/png": toBase64(toPNG(p.#drawing.svg())) }),
     });
   }
 }

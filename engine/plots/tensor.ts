@@ -4,7 +4,9 @@ import type { Tensor } from "../tensors/tensor.ts";
 import { type Scale, SERIES } from "./color.ts";
 import type { Figure, Panel, Tick } from "./figure.ts";
 import { figurePlot, type Plot } from "./plot.ts";
+import { toBase64, toPNG } from "./png.ts";
 import { quantile } from "./scope.ts";
+import { toSVG } from "./svg.ts";
 
 export interface TensorPlots {
   /** The last axis across, the one before it upwards, others as panels. */
@@ -15,6 +17,9 @@ export interface TensorPlots {
 export function tensorPlots(x: Tensor<any>): TensorPlots {
   return { heatmap: () => figurePlot(() => heatmap(x)), histogram: () => figurePlot(() => histogram(x)) };
 }
+
+/** The heat map as base64. */
+export const heatmapPNG = (x: Tensor<any>): string => toBase64(toPNG(toSVG(heatmap(x))));
 
 const MAX_COLUMNS = 320;
 const MAX_ROWS = 160;
