@@ -10,6 +10,7 @@ import { assemble, forwardSpec, type Pass, type PassContext, promptRows, tokenBy
 import { follow, type Generated, type GenerateOptions, type RunOptions, type Step, samplingOf } from "./generate.ts";
 import { type Input, type InputContext, readInput, type Sequence } from "./input.ts";
 import { kvParts, type PartBytes, refuseCaptures, refuseContext, refuseMemory } from "./plan.ts";
+import { orReclaim } from "./reclaim.ts";
 import { type Shared, start } from "./shared.ts";
 import { checkSignal, finish, type Long, signalOf } from "./task.ts";
 
@@ -61,7 +62,7 @@ export async function forward(
   const pass: Pass = { sequences, groups, captures: cost.captures, edits };
   const prompt = promptRows(sequences, context);
   const spec = forwardSpec(prompt, pass, s.facts);
-  const state = stateFor(s, sequences, cost);
+  const state = await stateFor(s, sequences, cost);
   try {
     const task = start(() => state.forward(spec));
     const result = await s.handle.track(task, () => finish(task, o, `reading ${prompt.ids.length} tokens`));
@@ -110,7 +111,7 @@ export async function generate(
   const pass: Pass = { sequences, groups: [null], captures: cost.captures, edits };
   const prompt = promptRows(sequences, context);
   const spec = { ...forwardSpec(prompt, pass, s.facts), ...sampling, stopIds: Int32Array.from(s.stopIds) };
-  const state = stateFor(s, sequences, cost);
+  const state = await stateFor(s, sequences, cost);
   try {
     const task = start(() => state.generate(spec));
     watcher.onCancel(() => task.cancel());
@@ -138,16 +139,12 @@ function passContext(s: Shared): PassContext {
 }
 
 /** Everything is refused here, before memory is taken. */
-function stateFor(s: Shared, sequences: readonly Sequence[], cost: Cost): NativeState {
-  refuseMemory(`a context of ${cost.context} tokens`, cost.kv, "Use a shorter text or fewer sequences");
-  refuseCaptures(
-    captureBytes(cost),
-    cost.captures.map((c) => ({
-      name: c.spec.layer < 0 ? c.spec.site : `layers.${c.spec.layer}.${c.spec.site}`,
-      bytes: c.bytes,
-    })),
-  );
-  return start(() => s.handle.model.state({ sequences: sequences.length, context: cost.context }));
+function stateFor(s: Shared, sequences: readonly Sequence[], cost: Cost): Promise<NativeState> {
+  return orReclaim(() => {
+    refuseMemory(`a context of ${cost.context} tokens`, cost.kv, "Use a shorter text or fewer sequences");
+    refuseCaptures(cost.captures);
+    return start(() => s.handle.model.state({ sequences: sequences.length, context: cost.context }));
+  });
 }
 
 /** Bytes of tokens that are text; null for control tokens. */

@@ -3,6 +3,8 @@ import type { Config } from "../checkpoint/config.ts";
 import { bytes as showBytes } from "../display/format.ts";
 import { shows } from "../display/show.ts";
 import { BudgetError, MemoryError } from "../errors.ts";
+import { captureKey } from "../run/captured.ts";
+import type { PlannedCapture } from "../sites/capture.ts";
 import { numbers, strings } from "../tables/column.ts";
 import { Table } from "../tables/table.ts";
 import { hasNative, native } from "./addon.ts";
@@ -141,17 +143,16 @@ export function refuseContext(context: number): void {
 }
 
 /** Refuses captures that do not fit into what is left of the budget for buffers. */
-export function refuseCaptures(bytes: number, largest: readonly { name: string; bytes: number }[]): void {
+export function refuseCaptures(captures: readonly PlannedCapture[]): void {
   const { external, budget } = native().info();
   const left = budget - external;
-  if (bytes <= left) return;
-  const top = [...largest]
-    .sort((a, b) => b.bytes - a.bytes)
-    .slice(0, 3)
-    .map((c) => `${c.name} ${showBytes(c.bytes)}`);
+  const need = captures.reduce((n, c) => n + c.bytes, 0);
+  if (need <= left) return;
+  const largest = [...captures].sort((a, b) => b.bytes - a.bytes).slice(0, 3);
+  const names = largest.map((c) => `${captureKey(c.spec.site, c.spec.layer)} ${showBytes(c.bytes)}`);
   throw new BudgetError({
     where: "capture",
-    what: `${showBytes(bytes)} are to be captured, but ${showBytes(left)} of the budget of ${showBytes(budget)} are left; the largest: ${top.join(", ")}`,
+    what: `${showBytes(need)} are to be captured, but ${showBytes(left)} of the budget of ${showBytes(budget)} are left; the largest: ${names.join(", ")}`,
     fix: "Capture fewer sites or layers, or fewer rows with site.only({ t }), or dispose runs that are no longer needed",
   });
 }

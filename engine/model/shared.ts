@@ -11,6 +11,7 @@ import { Handle } from "./handle.ts";
 import { Layer } from "./layer.ts";
 import { configOf, type LoadOptions, type Ready, readOptions } from "./options.ts";
 import { refuseMemory, weightParts } from "./plan.ts";
+import { orReclaim } from "./reclaim.ts";
 import { checkSignal, finish, reporter, signalOf } from "./task.ts";
 
 /** What a model and its views share. */
@@ -61,10 +62,12 @@ export async function openRandom(like: string | object, o: RandomOptions): Promi
   if (!(Number.isFinite(std) && std >= 0)) fail(`${std} is not a standard deviation`, "Give 0.02 or the like");
   const { config, name } = configOf(like);
   const format = how.weights ?? "bf16";
-  refuseMemory(
-    `Model.random("${name}")`,
-    weightParts(config, format),
-    'Use { weights: "bf16" } or a smaller config; Model.plan shows the parts',
+  await orReclaim(() =>
+    refuseMemory(
+      `Model.random("${name}")`,
+      weightParts(config, format),
+      'Use { weights: "bf16" } or a smaller config; Model.plan shows the parts',
+    ),
   );
   const about: About = {
     name: `${name} (random)`,
@@ -92,8 +95,15 @@ async function open(
     math: how.math,
     threads: how.threads,
   };
-  const task = start(() => native().load(spec));
-  const handle = new Handle(await finish(task, o, `loading ${name}`));
+  const handle = new Handle(
+    await orReclaim(() =>
+      finish(
+        start(() => native().load(spec)),
+        o,
+        `loading ${name}`,
+      ),
+    ),
+  );
   const bad = handle.model
     .nonFinite()
     .map((n) => `${n.slot}: ${n.count} weights are NaN or infinite, and so will be what passes them`);

@@ -106,6 +106,22 @@ test("captures over the budget are refused with numbers and the largest, before 
   }
 });
 
+test("runs that nobody holds any more do not fill the budget", async () => {
+  const { budget } = native().info();
+  const ids = new Int32Array(400).fill(1);
+  try {
+    native().setBudget(native().info().external + 500_000);
+    for (let i = 0; i < 12; i++) await m.run({ ids }, { capture: at.logits });
+    const held = [];
+    await fault(async () => {
+      for (let i = 0; i < 12; i++) held.push(await m.run({ ids }, { capture: at.logits }));
+    }, "budget");
+    assert.ok(held.length > 1);
+  } finally {
+    native().setBudget(budget);
+  }
+});
+
 test("weights that are not finite are reported when loading; activations name the first site", async () => {
   const tensors = tensorsOf(SMALL);
   tensors.get("model.layers.2.feed_forward.shared_expert.up_proj.weight")!.data[3] = Number.NaN;
