@@ -25,7 +25,10 @@ async function reclaim(): Promise<void> {
     collect = runInNewContext("gc") as () => void;
     setFlagsFromString("--no-expose-gc");
   }
-  collect();
-  // Finalizers run after the collection, from the event loop.
-  for (let i = 0; i < 3; i++) await new Promise<void>((next) => setImmediate(next));
+  // Finalizers run after a collection, from the event loop, and may free more.
+  for (let round = 0; round < 2; round++) {
+    collect();
+    await new Promise<void>((next) => setImmediate(next));
+    await new Promise<void>((next) => setImmediate(next));
+  }
 }

@@ -110,8 +110,8 @@ test("runs that nobody holds any more do not fill the budget", async () => {
   const { budget } = native().info();
   const ids = new Int32Array(400).fill(1);
   try {
-    native().setBudget(native().info().external + 500_000);
-    for (let i = 0; i < 12; i++) await m.run({ ids }, { capture: at.logits });
+    native().setBudget(native().info().external + 1_000_000);
+    for (let i = 0; i < 24; i++) await m.run({ ids }, { capture: at.logits });
     const held = [];
     await fault(async () => {
       for (let i = 0; i < 12; i++) held.push(await m.run({ ids }, { capture: at.logits }));
