@@ -15,16 +15,19 @@ export {
   MemoryError,
   MoescopeError,
   NonFiniteError,
+  PackageError,
   ReleasedError,
   SiteError,
   TemplateError,
   TokenizerError,
   TraceError,
 } from "./errors.ts";
+export type { Metric } from "./metrics/metric.ts";
 export type { GenerateOptions, RunOptions, Step, Stream } from "./model/generate.ts";
 export type { Input } from "./model/input.ts";
 export { Model } from "./model/model.ts";
 export type { LoadOptions } from "./model/options.ts";
+export type { Plot } from "./plots/plot.ts";
 export type { Diff } from "./run/diff.ts";
 export { Run } from "./run/run.ts";
 export { at } from "./sites/at.ts";

@@ -5,6 +5,7 @@ import type { Figure } from "./figure.ts";
 import { type PlotlyFigure, toPlotly } from "./plotly.ts";
 import { toBase64, toPNG } from "./png.ts";
 import { type Ribbon, ribbonHtml, ribbonSvg, ribbonText } from "./ribbon.ts";
+import { RIBBON_MIME } from "./ribbon-data.ts";
 import { toSVG } from "./svg.ts";
 import { toText } from "./text.ts";
 
@@ -75,8 +76,11 @@ export function ribbonPlot(x: Ribbon): Plot {
     svg: () => ribbonSvg(x),
     text: () => ribbonText(x),
     rich: () => {
-      const html = ribbonHtml(x);
-      return html.length > MAX_BYTES ? {} : { "text/html": html };
+      const [html, data] = [ribbonHtml(x), x.data()];
+      return {
+        ...(data && JSON.stringify(data).length <= MAX_BYTES ? { [RIBBON_MIME]: data } : {}),
+        ...(html.length <= MAX_BYTES ? { "text/html": html } : {}),
+      };
     },
   });
 }

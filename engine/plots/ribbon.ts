@@ -7,6 +7,7 @@ import { EXPERT_COLORS, inkOn, NAMEABLE, REST } from "./color.ts";
 import type { Figure } from "./figure.ts";
 import { drawable, face, MONO } from "./font.ts";
 import { PAD, TEXT, wrap } from "./layout.ts";
+import { type RibbonData, ribbonData } from "./ribbon-data.ts";
 import { chooseLayers, quantile, tokens } from "./scope.ts";
 import { INK, r, svgDocument, text } from "./svg.ts";
 import { entryOf, tokenMap } from "./token-map.ts";
@@ -38,6 +39,8 @@ export interface Ribbon {
   readonly experts: number;
   readonly note: string;
   readonly figure: () => Figure;
+  /** For renderers that can move through the layers. */
+  readonly data: () => RibbonData | null;
 }
 
 /** The running text, each token on the colour of the expert that it chose, its id beside it; the underline is the thicker the larger the margin. */
@@ -78,13 +81,15 @@ export function ribbon(run: Captured, o: RibbonOptions = {}): Ribbon {
     notes.push(`Rows ${from} … ${last - 1} of ${to - from} are shown; ask for others with { t: [from, to] }.`);
   if (layers.length > shown.length) notes.push(`The first ${MAX_LAYERS} of ${layers.length} layers are shown.`);
   if (b.experts > NAMEABLE) notes.push("The seven busiest experts have a colour; the others are grey.");
+  const subtitle = `${run.facts.name}: ${tokens(last - from)}, top-${b.k} of ${b.experts} experts; the number after a token is its expert`;
   return {
     title: shown.length === 1 ? `Experts chosen in layer ${shown[0]}` : `Experts chosen in layers ${shown.join(", ")}`,
-    subtitle: `${run.facts.name}: ${tokens(last - from)}, top-${b.k} of ${b.experts} experts; the number after a token is its expert`,
+    subtitle,
     layers: shown.map((layer) => ({ layer, pieces: pieces(layer) })),
     experts: b.experts,
     note: notes.join(" "),
     figure: () => tokenMap(run, { layer: shown }),
+    data: () => ribbonData(run, from, last, shown[0], color, subtitle),
   };
 }
 

@@ -1,8 +1,8 @@
-import { parquetWriteFile } from "hyparquet-writer";
 import type { ColumnData } from "./column.ts";
 
 /** Snappy-compressed; reals as FLOAT or DOUBLE, whole numbers as INT32, text as STRING. Read by DuckDB, pyarrow, Spark. */
 export async function toParquet(columns: ReadonlyMap<string, ColumnData>, path: string): Promise<void> {
+  const { parquetWriteFile } = await import("hyparquet-writer");
   await parquetWriteFile({ filename: path, columnData: [...columns].map(([name, column]) => source(name, column)) });
 }
 

@@ -4,6 +4,7 @@ import { inspect } from "node:util";
 import { DISPLAY } from "../../../engine/host.ts";
 import { diffPlots } from "../../../engine/plots/diff-plots.ts";
 import type { Plot } from "../../../engine/plots/plot.ts";
+import { RIBBON_MIME, type RibbonData } from "../../../engine/plots/ribbon-data.ts";
 import { modelPlots, runPlots } from "../../../engine/plots/run-plots.ts";
 import { align } from "../../../engine/tables/diff.ts";
 import { routingTable } from "../../../engine/tables/routing.ts";
@@ -98,7 +99,7 @@ for (const [name, make] of plots)
     const ribbon = name.startsWith("ribbon");
     assert.deepEqual(
       Object.keys(bundle).sort(),
-      [ribbon ? "text/html" : "application/vnd.plotly.v1+json", "image/png", "text/plain"].sort(),
+      [...(ribbon ? ["text/html", RIBBON_MIME] : ["application/vnd.plotly.v1+json"]), "image/png", "text/plain"].sort(),
     );
     assert.ok(JSON.stringify(bundle).length < 2_000_000);
     const figure = ribbon ? plot.toFigure() : bundle["application/vnd.plotly.v1+json"];
@@ -170,6 +171,12 @@ test("the ribbon names every token's expert, escapes, and uses inline styles onl
   const bundle = await bundleOf(runPlots(tiny).ribbon({ layer: 3 }));
   const ids = [...bundle["text/html"].matchAll(/<sub[^>]*>(\d+)<\/sub>/g)].map((m) => Number(m[1]));
   assert.deepEqual(ids, Array.from(routingTable(tiny).where({ layer: 3 }).column("expert")));
+  const data: RibbonData = bundle[RIBBON_MIME];
+  assert.equal(data.layers[data.layer], 3);
+  assert.deepEqual(data.expert[3], ids);
+  assert.equal(data.tokens.join(""), tiny.tokens.text.join(""));
+  assert.equal(data.margin.length, 8);
+  assert.ok((await bundleOf(runPlots(synthetic({ logits: false })).ribbon()))[RIBBON_MIME] === undefined);
   const many = await bundleOf(runPlots(synthetic({ length: 2500, layers: 1, attention: false })).ribbon());
   assert.match(many["text/html"], /Rows 0 … 1999 of 2500 are shown/);
 });
