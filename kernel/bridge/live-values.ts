@@ -51,20 +51,24 @@ export class InspectorLiveValues implements LiveValues {
     const value = await this.#value(expression);
     if (!value) return null;
     await this.#release();
-    const text = value.description ?? (value.type === "string" ? JSON.stringify(value.value) : String(value.value ?? value.type));
+    const text =
+      value.description ?? (value.type === "string" ? JSON.stringify(value.value) : String(value.value ?? value.type));
     const line = text.split("\n", 1)[0];
     return line.length > 200 ? `${line.slice(0, 200)}…` : line;
   }
 
   async #value(expression: string): Promise<RemoteObject | null> {
     try {
-      const reply = await this.#inspector.post<{ result: RemoteObject; exceptionDetails?: unknown }>("Runtime.evaluate", {
-        expression: `(${expression}\n)`,
-        throwOnSideEffect: true,
-        silent: true,
-        timeout: TIMEOUT_MS,
-        objectGroup: GROUP,
-      });
+      const reply = await this.#inspector.post<{ result: RemoteObject; exceptionDetails?: unknown }>(
+        "Runtime.evaluate",
+        {
+          expression: `(${expression}\n)`,
+          throwOnSideEffect: true,
+          silent: true,
+          timeout: TIMEOUT_MS,
+          objectGroup: GROUP,
+        },
+      );
       return reply.exceptionDetails ? null : reply.result;
     } catch {
       return null;

@@ -141,11 +141,12 @@ export class SessionClient {
   #receive(message: ToFrontend): void {
     if (message.type === "ready") {
       this.#inspector.connect();
-      return this.#becomeReady();
+      this.#becomeReady();
+    } else if (message.type === "streams") this.#gather();
+    else {
+      this.#inbox.push(message);
+      void this.#pump();
     }
-    if (message.type === "streams") return this.#gather();
-    this.#inbox.push(message);
-    void this.#pump();
   }
 
   /** Text waits a little for more, unless nothing has been sent for that long. */

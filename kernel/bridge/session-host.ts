@@ -1,9 +1,9 @@
 /** The main thread's end of the bridge: starts a front end in a worker and the session here, and carries messages between them. */
 import { MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads";
 import { exitProcess } from "../session/process-guard.ts";
+import type { ToFrontend, ToSession } from "./messages.ts";
 import { createShared, type FrontendData, Word, wordsOf } from "./shared.ts";
 import { StreamWriter } from "./stream-ring.ts";
-import type { ToFrontend, ToSession } from "./messages.ts";
 
 export interface HostOptions {
   /** The front end's entry, run in a worker; its `workerData` is FrontendData. */
@@ -22,7 +22,12 @@ export async function hostSession(o: HostOptions): Promise<void> {
   const answers = new MessageChannel();
   const data: FrontendData = { shared, answers: answers.port2, folder, settings: o.settings };
   // The worker starts before the session's modules are loaded, so both take their time together.
-  const worker = new Worker(o.frontend, { workerData: data, transferList: [answers.port2], stdout: false, stderr: false });
+  const worker = new Worker(o.frontend, {
+    workerData: data,
+    transferList: [answers.port2],
+    stdout: false,
+    stderr: false,
+  });
   worker.on("exit", (code) => {
     Atomics.store(words, Word.closed, 1);
     exitProcess(code);

@@ -5,8 +5,9 @@
  *
  * A record is two words, byte length and cell * 2 + stream, then UTF-8 text, padded to 8 bytes. A length of -1 says: go on at the start.
  */
-import { RING_BYTES, type Shared, Word, wordsOf } from "./shared.ts";
+
 import type { CellId, StreamName } from "./messages.ts";
+import { RING_BYTES, type Shared, Word, wordsOf } from "./shared.ts";
 
 const HEADER = 8;
 /** Characters a record; at most three bytes each. */

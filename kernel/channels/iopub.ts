@@ -5,7 +5,12 @@ import type { Wire } from "../protocol/wire.ts";
 import { SendQueue } from "./send-queue.ts";
 
 export class IopubChannel {
-  readonly #socket = new XPublisher({ sendHighWaterMark: 0, receiveHighWaterMark: 0, linger: 1000, verbosity: "allSubs" });
+  readonly #socket = new XPublisher({
+    sendHighWaterMark: 0,
+    receiveHighWaterMark: 0,
+    linger: 1000,
+    verbosity: "allSubs",
+  });
   readonly #queue = new SendQueue(this.#socket);
   readonly #wire: Wire;
 
@@ -22,7 +27,11 @@ export class IopubChannel {
       for await (const [event] of this.#socket) {
         if (event[0] !== 1) continue;
         const subscription = Buffer.from(event.subarray(1));
-        const welcome = createMessage("iopub_welcome", { subscription: subscription.toString("utf8") }, { identities: [subscription] });
+        const welcome = createMessage(
+          "iopub_welcome",
+          { subscription: subscription.toString("utf8") },
+          { identities: [subscription] },
+        );
         void this.#queue.send(this.#wire.encode(welcome));
       }
     } catch (error) {
@@ -37,7 +46,9 @@ export class IopubChannel {
     parent: Header | null,
     o: { metadata?: Record<string, unknown>; buffers?: Uint8Array[] } = {},
   ): Promise<void> {
-    return this.#queue.send(this.#wire.encode(createMessage(type, content, { parent, identities: [Buffer.from(type)], ...o })));
+    return this.#queue.send(
+      this.#wire.encode(createMessage(type, content, { parent, identities: [Buffer.from(type)], ...o })),
+    );
   }
 
   status(state: "busy" | "idle" | "starting", parent: Header | null): Promise<void> {

@@ -1,6 +1,6 @@
 /** Shell, control and stdin: messages from clients, replies to the one that asked. */
 import { Router } from "zeromq";
-import { type Header, type Message, createMessage } from "../protocol/message.ts";
+import { createMessage, type Header, type Message } from "../protocol/message.ts";
 import type { Wire } from "../protocol/wire.ts";
 import { SendQueue } from "./send-queue.ts";
 
@@ -38,8 +38,15 @@ export class RouterChannel {
   }
 
   /** Replies to a request, to the client that sent it. */
-  reply(request: Message, type: string, content: object, o: { metadata?: Record<string, unknown>; buffers?: Uint8Array[] } = {}): Promise<void> {
-    return this.#queue.send(this.#wire.encode(createMessage(type, content, { parent: request.header, identities: request.identities, ...o })));
+  reply(
+    request: Message,
+    type: string,
+    content: object,
+    o: { metadata?: Record<string, unknown>; buffers?: Uint8Array[] } = {},
+  ): Promise<void> {
+    return this.#queue.send(
+      this.#wire.encode(createMessage(type, content, { parent: request.header, identities: request.identities, ...o })),
+    );
   }
 
   /** Asks a client something; its parent is the request that made us ask. The header comes back at once: the answer may be quick. */

@@ -70,7 +70,11 @@ export class Comms {
   }
 
   /** Opens a channel to what the front end has registered as `target`. */
-  open(target: string, data: unknown = {}, o: { metadata?: Record<string, unknown>; buffers?: Uint8Array[] } = {}): Comm {
+  open(
+    target: string,
+    data: unknown = {},
+    o: { metadata?: Record<string, unknown>; buffers?: Uint8Array[] } = {},
+  ): Comm {
     const comm = new Comm(randomUUID().replaceAll("-", ""), target, this.#post);
     this.#open.set(comm.id, comm);
     this.#post({ kind: "open", id: comm.id, target, data, ...o });
@@ -90,7 +94,10 @@ export class Comms {
   receive(message: CommMessage): void {
     if (message.kind === "open") {
       const handler = this.#targets.get(message.target ?? "");
-      if (!handler) return this.#post({ kind: "close", id: message.id, data: {} });
+      if (!handler) {
+        this.#post({ kind: "close", id: message.id, data: {} });
+        return;
+      }
       const comm = new Comm(message.id, message.target!, this.#post);
       this.#open.set(comm.id, comm);
       handler(comm, message.data, message.buffers ?? []);

@@ -29,11 +29,14 @@ const isPromise = (value: unknown): value is Promise<unknown> =>
 
 function checked(bundle: unknown, value: unknown): MimeBundle {
   if (typeof bundle !== "object" || bundle === null || Array.isArray(bundle)) {
-    throw new DisplayError(`[Symbol.for("Jupyter.display")]() must return an object of MIME type to content; it returned ${plainText(bundle)}.`);
+    throw new DisplayError(
+      `[Symbol.for("Jupyter.display")]() must return an object of MIME type to content; it returned ${plainText(bundle)}.`,
+    );
   }
   const clean: MimeBundle = {};
   for (const [type, content] of Object.entries(bundle)) {
-    if (!type.includes("/")) throw new DisplayError(`"${type}" is no MIME type. A display is an object such as { "text/plain": "…" }.`);
+    if (!type.includes("/"))
+      throw new DisplayError(`"${type}" is no MIME type. A display is an object such as { "text/plain": "…" }.`);
     if (content !== undefined && content !== null) clean[type] = transferable(content);
   }
   // Front ends without a renderer for the rest must find something.
@@ -44,7 +47,8 @@ function checked(bundle: unknown, value: unknown): MimeBundle {
 /** Bytes as base64; of the rest what JSON keeps, so that it can cross to the front end. */
 function transferable(content: unknown): unknown {
   if (typeof content === "string") return content;
-  if (content instanceof Uint8Array) return Buffer.from(content.buffer, content.byteOffset, content.byteLength).toString("base64");
+  if (content instanceof Uint8Array)
+    return Buffer.from(content.buffer, content.byteOffset, content.byteLength).toString("base64");
   return JSON.parse(JSON.stringify(content) ?? "null");
 }
 

@@ -24,7 +24,10 @@ export class ProgressBars {
   readonly #show: (id: string, bundle: MimeBundle, update: boolean) => void;
   readonly #now: () => number;
 
-  constructor(show: (id: string, bundle: MimeBundle, update: boolean) => void, now: () => number = () => performance.now()) {
+  constructor(
+    show: (id: string, bundle: MimeBundle, update: boolean) => void,
+    now: () => number = () => performance.now(),
+  ) {
     this.#show = show;
     this.#now = now;
   }
@@ -48,9 +51,13 @@ function running({ label, done, total }: Progress): MimeBundle {
   if (total === undefined) return { "text/plain": `${label} ${count(done)}` };
   const share = total > 0 ? Math.min(1, Math.max(0, done / total)) : 0;
   const full = Math.round(share * CELLS);
-  return { "text/plain": `${label} ${"█".repeat(full)}${"░".repeat(CELLS - full)} ${Math.floor(share * 100)} % (${count(done)} of ${count(total)})` };
+  return {
+    "text/plain": `${label} ${"█".repeat(full)}${"░".repeat(CELLS - full)} ${Math.floor(share * 100)} % (${count(done)} of ${count(total)})`,
+  };
 }
 
-const finished = ({ label }: Progress, ms: number): MimeBundle => ({ "text/plain": `${label}: done in ${(ms / 1000).toFixed(1)} s` });
+const finished = ({ label }: Progress, ms: number): MimeBundle => ({
+  "text/plain": `${label}: done in ${(ms / 1000).toFixed(1)} s`,
+});
 
 const count = (n: number): string => (Number.isInteger(n) ? n.toLocaleString("en") : n.toPrecision(3));

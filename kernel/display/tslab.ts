@@ -18,7 +18,9 @@ const shown = (type: string, content: unknown) => ({ [Symbol.for("Jupyter.displa
 
 /** tslab takes base64 text or bytes for pictures. */
 const base64 = (bytes: Bytes): string =>
-  typeof bytes === "string" ? bytes : Buffer.from(bytes instanceof ArrayBuffer ? new Uint8Array(bytes) : bytes).toString("base64");
+  typeof bytes === "string"
+    ? bytes
+    : Buffer.from(bytes instanceof ArrayBuffer ? new Uint8Array(bytes) : bytes).toString("base64");
 
 function verbs(show: (type: string, content: unknown) => void) {
   return {
@@ -27,7 +29,8 @@ function verbs(show: (type: string, content: unknown) => void) {
     markdown: (s: string) => show("text/markdown", s),
     latex: (s: string) => show("text/latex", s),
     text: (s: string) => show("text/plain", s),
-    svg: (b: Bytes) => show("image/svg+xml", typeof b === "string" ? b : Buffer.from(base64(b), "base64").toString("utf8")),
+    svg: (b: Bytes) =>
+      show("image/svg+xml", typeof b === "string" ? b : Buffer.from(base64(b), "base64").toString("utf8")),
     png: (b: Bytes) => show("image/png", base64(b)),
     jpeg: (b: Bytes) => show("image/jpeg", base64(b)),
     gif: (b: Bytes) => show("image/gif", base64(b)),

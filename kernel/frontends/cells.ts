@@ -71,7 +71,10 @@ export class Cells {
     const say = async (found: Diagnostic[] | null): Promise<void> => {
       if (found?.length) await view.say("stderr", `${await rendered(cell, found)}\n`);
     };
-    const found = await Promise.race([settled(check), new Promise<"late">((resolve) => setTimeout(resolve, CHECK_WAIT_MS, "late"))]);
+    const found = await Promise.race([
+      settled(check),
+      new Promise<"late">((resolve) => setTimeout(resolve, CHECK_WAIT_MS, "late")),
+    ]);
     if (found === "late") void settled(check).then(say);
     else await say(found);
   }
@@ -82,16 +85,23 @@ export class Cells {
     return {
       name,
       message,
-      traceback: [`\u001b[31m${name}\u001b[0m: the cell was not run (%types strict)`, ...(await rendered(cell, found)).split("\n")],
+      traceback: [
+        `\u001b[31m${name}\u001b[0m: the cell was not run (%types strict)`,
+        ...(await rendered(cell, found)).split("\n"),
+      ],
     };
   }
 }
 
 const rendered = async (cell: { count: number; code: string }, found: Diagnostic[]): Promise<string> =>
-  (await import("../language/language.ts")).renderDiagnostics(cell.code, found, { name: `cell ${cell.count}`, color: true });
+  (await import("../language/language.ts")).renderDiagnostics(cell.code, found, {
+    name: `cell ${cell.count}`,
+    color: true,
+  });
 
 /** Numbers and operators alone have no types to get wrong: such a cell does not wait for a check. */
-const mentionsNames = (code: string): boolean => /[\p{ID_Start}$_]/u.test(code.replace(/\b\d[\d_.]*(e[+-]?\d+)?n?\b/gi, ""));
+const mentionsNames = (code: string): boolean =>
+  /[\p{ID_Start}$_]/u.test(code.replace(/\b\d[\d_.]*(e[+-]?\d+)?n?\b/gi, ""));
 
 /** A check that fails (a language server that cannot start) is no fault of the cell. */
 const settled = (check: Promise<Diagnostic[]>): Promise<Diagnostic[] | null> => check.catch(() => null);

@@ -55,8 +55,8 @@ export class History {
   search(pattern: string, n: number | null, unique: boolean): HistoryEntry[] {
     const escaped = pattern
       .replace(/[.+^${}()|[\]\\]/g, "\\$&")
-      .replaceAll("*", "[^]*")
-      .replaceAll("?", "[^]");
+      .replaceAll("*", "[\\s\\S]*")
+      .replaceAll("?", "[\\s\\S]");
     const expression = new RegExp(`^${escaped}$`);
     let found = this.#entries.filter((e) => expression.test(e.input));
     if (unique) found = [...new Map(found.map((e) => [e.input, e])).values()];

@@ -78,6 +78,11 @@ function runMagic(line: string, state: MagicState): string {
   const [, name, argument] = /^(\S*)\s*(.*)$/.exec(line)!;
   if (name === "" || name === "help") return help();
   const magic = MAGICS[name];
-  if (!magic) throw new MagicError(`There is no magic %${name}. Known: ${Object.keys(MAGICS).map((m) => `%${m}`).join(", ")}; % alone lists them.`);
+  if (!magic)
+    throw new MagicError(
+      `There is no magic %${name}. Known: ${Object.keys(MAGICS)
+        .map((m) => `%${m}`)
+        .join(", ")}; % alone lists them.`,
+    );
   return magic.run(argument, state);
 }

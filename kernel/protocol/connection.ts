@@ -24,7 +24,9 @@ export function readConnectionFile(path: string): Connection {
   try {
     text = readFileSync(path, "utf8");
   } catch (error) {
-    throw new ConnectionFileError(`Cannot read the connection file ${path}: ${(error as Error).message}. Jupyter writes it and passes its path.`);
+    throw new ConnectionFileError(
+      `Cannot read the connection file ${path}: ${(error as Error).message}. Jupyter writes it and passes its path.`,
+    );
   }
   let value: Partial<Connection>;
   try {
@@ -32,12 +34,21 @@ export function readConnectionFile(path: string): Connection {
   } catch (error) {
     throw new ConnectionFileError(`The connection file ${path} is not JSON: ${(error as Error).message}.`);
   }
-  const connection = { transport: "tcp", ip: "127.0.0.1", key: "", signature_scheme: "hmac-sha256", ...value } as Connection;
+  const connection = {
+    transport: "tcp",
+    ip: "127.0.0.1",
+    key: "",
+    signature_scheme: "hmac-sha256",
+    ...value,
+  } as Connection;
   for (const port of PORTS) {
-    if (!Number.isInteger(connection[port])) throw new ConnectionFileError(`The connection file ${path} lacks a whole number "${port}".`);
+    if (!Number.isInteger(connection[port]))
+      throw new ConnectionFileError(`The connection file ${path} lacks a whole number "${port}".`);
   }
   if (connection.key && !/^hmac-\w+$/.test(connection.signature_scheme)) {
-    throw new ConnectionFileError(`The connection file ${path} asks for the signature scheme "${connection.signature_scheme}"; known are hmac-*, such as hmac-sha256.`);
+    throw new ConnectionFileError(
+      `The connection file ${path} asks for the signature scheme "${connection.signature_scheme}"; known are hmac-*, such as hmac-sha256.`,
+    );
   }
   return connection;
 }

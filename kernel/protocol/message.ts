@@ -53,7 +53,12 @@ export const createHeader = (type: string): Header => ({
 export function createMessage<C>(
   type: string,
   content: C,
-  o: { parent?: Header | null; identities?: Uint8Array[]; metadata?: Record<string, unknown>; buffers?: Uint8Array[] } = {},
+  o: {
+    parent?: Header | null;
+    identities?: Uint8Array[];
+    metadata?: Record<string, unknown>;
+    buffers?: Uint8Array[];
+  } = {},
 ): Message<C> {
   return {
     identities: o.identities ?? [],

@@ -22,7 +22,9 @@ export class Wire {
   }
 
   encode(message: Message): Uint8Array[] {
-    const parts = [message.header, message.parent, message.metadata, message.content].map((part) => Buffer.from(JSON.stringify(part)));
+    const parts = [message.header, message.parent, message.metadata, message.content].map((part) =>
+      Buffer.from(JSON.stringify(part)),
+    );
     return [...message.identities, DELIMITER, Buffer.from(this.#sign(parts)), ...parts, ...message.buffers];
   }
 
@@ -35,7 +37,8 @@ export class Wire {
     const parts = all.slice(0, 4);
     this.#check(signature, parts);
     const [header, parent, metadata, content] = parts.map(parsePart);
-    if (typeof header.msg_type !== "string" || typeof header.msg_id !== "string") throw new WireError("a header without msg_type or msg_id");
+    if (typeof header.msg_type !== "string" || typeof header.msg_id !== "string")
+      throw new WireError("a header without msg_type or msg_id");
     return {
       identities: frames.slice(0, at),
       header: header as Header,
@@ -56,7 +59,8 @@ export class Wire {
   #check(signature: Uint8Array, parts: readonly Uint8Array[]): void {
     if (!this.#key) return;
     const expected = Buffer.from(this.#sign(parts));
-    if (signature.length !== expected.length || !timingSafeEqual(signature, expected)) throw new WireError("a wrong signature");
+    if (signature.length !== expected.length || !timingSafeEqual(signature, expected))
+      throw new WireError("a wrong signature");
     const text = expected.toString();
     if (this.#seen.has(text)) throw new WireError("a repeated signature");
     this.#seen.add(text);
@@ -71,6 +75,7 @@ function parsePart(frame: Uint8Array): Record<string, any> {
   } catch (error) {
     throw new WireError(`a part that is not JSON: ${(error as Error).message}`);
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new WireError("a part that is no JSON object");
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new WireError("a part that is no JSON object");
   return value as Record<string, any>;
 }

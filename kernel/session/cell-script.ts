@@ -21,8 +21,10 @@ export interface EncodedMap {
 export interface CellScript {
   /** An expression that gives the cell's function. */
   text: string;
-  /** Top-level names the cell declares. */
+  /** Top-level names the cell declares, as they stand in script scope. */
   names: string[];
+  /** Names the cell declares that stand there under another. */
+  renamed: string[];
   /** Does it import anything, now or when its functions run? */
   imports: boolean;
   /** From the script's positions back to the cell's, innermost last. Made on demand: only errors need them. */
@@ -42,7 +44,21 @@ export class CellSyntaxError extends SyntaxError {
   }
 }
 
-export function compileCell(code: string): CellScript {
+/**
+ * Which names the session knows. Script-scope variables shadow globals for every script and module of the process, so a cell's `const URL = 5` would
+ * take URL from the engine and from packages. Such a name gets another one in script scope.
+ */
+export interface NameTable {
+  /** Earlier cells declared them, under `scriptName`. */
+  readonly renamed: ReadonlySet<string>;
+  /** May not be declared as it is. */
+  isTaken(name: string): boolean;
+}
+
+/** The script-scope name of a cell's name that is taken. */
+export const scriptName = (name: string): string => `${name}$`;
+
+export function compileCell(code: string, table: NameTable = { renamed: new Set(), isTaken: () => false }): CellScript {
   const prepared = prepareTypeScript(code);
   const transformed = transformSync("cell.ts", prepared.text, {
     lang: "ts",
@@ -56,10 +72,11 @@ export function compileCell(code: string): CellScript {
   });
   const failure = transformed.errors.find((e) => e.severity === "Error");
   if (failure) throw new CellSyntaxError(failure.message, failure.labels[0]?.start ?? 0, failure.labels[0]?.end ?? 0);
-  const js = rewrite(transformed.code);
+  const js = rewrite(transformed.code, table);
   return {
     text: js.edit.toString(),
     names: js.names,
+    renamed: js.renamed,
     imports: js.imports,
     maps: () => [
       js.edit.generateMap({ hires: "boundary" }) as EncodedMap,
@@ -71,7 +88,7 @@ export function compileCell(code: string): CellScript {
 
 /** Syntax errors, and what must happen before types are removed: a top-level `using` lives on after the cell, `{ a: 1 }` alone is an object. */
 function prepareTypeScript(code: string): { text: string; edit?: MagicString; using: boolean } {
-  const literal = /^\s*\{[^]*\}\s*$/.test(code) && parses(`(${code}\n)`);
+  const literal = /^\s*\{[\s\S]*\}\s*$/.test(code) && parses(`(${code}\n)`);
   if (literal) {
     const edit = new MagicString(code).prepend("(").append("\n)");
     return { text: edit.toString(), edit, using: false };
@@ -86,7 +103,9 @@ function prepareTypeScript(code: string): { text: string; edit?: MagicString; us
     edit.overwrite(node.start, node.declarations[0].start, "const ");
     for (const { id, init } of node.declarations) {
       const name = JSON.stringify(bindingNames(id)[0]);
-      edit.appendLeft(init!.start, `${SUPPORT}.using(${name}, ${node.kind === "await using"}, `).appendRight(init!.end, ")");
+      edit
+        .appendLeft(init!.start, `${SUPPORT}.using(${name}, ${node.kind === "await using"}, `)
+        .appendRight(init!.end, ")");
     }
   }
   return { text: edit.toString(), edit, using: true };
@@ -95,37 +114,61 @@ function prepareTypeScript(code: string): { text: string; edit?: MagicString; us
 const parses = (code: string): boolean =>
   !parseSync("cell.ts", code, { lang: "ts", sourceType: "module" }).errors.some((e) => e.severity === "Error");
 
-function rewrite(js: string): { edit: MagicString; names: string[]; imports: boolean } {
+interface Rewriting {
+  edit: MagicString;
+  /** Declared at top level, under the names they have in script scope. */
+  names: Set<string>;
+  /** Identifiers that occur. */
+  used: Set<string>;
+  /** Names in the cell to names in script scope. */
+  renamed: ReadonlyMap<string, string>;
+  imports: boolean;
+}
+
+function rewrite(
+  js: string,
+  table: NameTable,
+): { edit: MagicString; names: string[]; renamed: string[]; imports: boolean } {
   const program = parseSync("cell.js", js, { lang: "js", sourceType: "module" }).program;
-  const edit = new MagicString(js);
-  const names = new Set<string>();
-  const used = new Set<string>();
-  const found = { imports: false };
-  const last = program.body.at(-1);
-  for (let node of program.body as Node[]) {
-    const start = node.start;
+  const declared = program.body.flatMap((node) => [...declaredNames(node)]);
+  const renamed = new Map([...table.renamed].map((name) => [name, scriptName(name)]));
+  const r: Rewriting = { edit: new MagicString(js), names: new Set(), used: new Set(), renamed, imports: false };
+  for (const name of declared) if (table.isTaken(name)) renamed.set(name, scriptName(name));
+  for (const name of declared) r.names.add(renamed.get(name) ?? name);
+  const { edit } = r;
+  const last = program.body.findLast((node) => !saysNothing(node));
+  for (const statement of program.body as Node[]) {
+    let node = statement;
     if (node.type === "ImportDeclaration") continue;
-    if (node.type === "ExportNamedDeclaration" || node.type === "ExportDefaultDeclaration" || node.type === "ExportAllDeclaration") {
+    if (
+      node.type === "ExportNamedDeclaration" ||
+      node.type === "ExportDefaultDeclaration" ||
+      node.type === "ExportAllDeclaration"
+    ) {
       const inner = exported(node);
-      edit.remove(start, inner ? inner.start : node.end);
+      edit.remove(node.start, inner ? inner.start : node.end);
       if (!inner) continue;
       node = inner;
     }
-    visit(node, edit, names, used, found);
-    topLevel(node, edit, names, node === last || node.end === last?.end);
+    visit(node, r, null);
+    topLevel(node, r, statement === last);
   }
   // Imports come first, in their order. What stands there already cannot be moved there.
   let top = 0;
   for (const node of program.body) {
     if (node.type !== "ImportDeclaration") continue;
-    found.imports = true;
-    edit.overwrite(node.start, node.end, importText(node, js, names, used));
+    r.imports = true;
+    edit.overwrite(node.start, node.end, importText(node, js, r));
     if (node.start === top) top = node.end;
     else edit.move(node.start, node.end, top);
   }
   edit.prepend(`(async (${SUPPORT}, babelHelpers) => {"use strict";`).append("\n})");
-  return { edit, names: [...names], imports: found.imports };
+  return { edit, names: [...r.names], renamed: declared.filter((name) => renamed.has(name)), imports: r.imports };
 }
+
+/** The transform closes a module without imports with `export {}`. */
+const saysNothing = (node: Node): boolean =>
+  node.type === "EmptyStatement" || (node.type === "ExportNamedDeclaration" && !node.declaration && !node.source);
 
 /** What is exported stays as a plain declaration or expression. */
 function exported(node: Node): Node | null {
@@ -137,31 +180,29 @@ function exported(node: Node): Node | null {
   return null;
 }
 
-function topLevel(node: Node, edit: MagicString, names: Set<string>, last: boolean): void {
+function topLevel(node: Node, { edit, renamed }: Rewriting, last: boolean): void {
+  const nameOf = (id: { name: string }): string => renamed.get(id.name) ?? id.name;
   switch (node.type) {
     case "VariableDeclaration":
-      for (const d of node.declarations) for (const name of bindingNames(d.id)) names.add(name);
       assignments(node, edit, true);
       break;
     case "FunctionDeclaration": {
       // Anonymous, so that its own name means the session's variable, also when a later cell redefines it.
       if (!node.id) return;
-      names.add(node.id.name);
       edit.remove(node.id.start, node.id.end);
-      edit.prependRight(node.start, `${node.id.name} = `).appendLeft(node.end, ";");
+      edit.prependRight(node.start, `${nameOf(node.id)} = `).appendLeft(node.end, ";");
       if (node.start > 0) edit.move(node.start, node.end, 0);
       break;
     }
     case "ClassDeclaration":
       if (!node.id) return;
-      names.add(node.id.name);
-      edit.prependRight(node.start, `${node.id.name} = `).appendLeft(node.end, ";");
+      edit.prependRight(node.start, `${nameOf(node.id)} = `).appendLeft(node.end, ";");
       break;
     case "ExpressionStatement":
       if (last) edit.prependRight(node.start, "return (").overwrite(node.expression.end, node.end, ");");
       break;
     default:
-      if (last && isExpression(node)) edit.prependRight(node.start, "return (").appendLeft(node.end, ");");
+      if (last && isExpression(node)) edit.prependRight(node.start, "return (").appendLeft(node.end, ")");
   }
 }
 
@@ -169,7 +210,11 @@ function topLevel(node: Node, edit: MagicString, names: Set<string>, last: boole
 const isExpression = (node: Node): boolean => /(Expression|Literal|Identifier)$/.test(node.type);
 
 /** `let a = 1, b;` to `a = 1, b = void 0;`; a pattern needs parentheses. `fresh` gives variables without a value the value undefined. */
-function assignments(node: Extract<Node, { type: "VariableDeclaration" }>, edit: MagicString, statement: boolean): void {
+function assignments(
+  node: Extract<Node, { type: "VariableDeclaration" }>,
+  edit: MagicString,
+  statement: boolean,
+): void {
   edit.remove(node.start, node.declarations[0].start);
   node.declarations.forEach((d, i) => {
     const pattern = d.id.type !== "Identifier";
@@ -195,34 +240,79 @@ function isEnum(d: { id: Node; init?: Node | null }): boolean {
   );
 }
 
-/** Below the top level: `var` outside functions belongs to the session too, `import.meta` and `import()` are ours. */
-function visit(
-  node: Node,
-  edit: MagicString,
-  names: Set<string>,
-  used: Set<string>,
-  found: { imports: boolean },
-  depth = 0,
-  inFunction = false,
-): void {
-  if (node.type === "Identifier") used.add(node.name);
-  else if (node.type === "ImportExpression") found.imports = true;
-  else if (node.type === "MetaProperty" && node.meta.name === "import") {
-    edit.overwrite(node.start, node.end, `${SUPPORT}.meta`);
+/** Names a top-level statement declares; `var` outside functions belongs to the session too. */
+function* declaredNames(node: Node, nested = false): Generator<string> {
+  if (node.type === "ImportDeclaration") for (const s of node.specifiers) yield s.local.name;
+  else if (node.type === "VariableDeclaration") {
+    if (!nested || node.kind === "var") for (const d of node.declarations) yield* bindingNames(d.id);
+  } else if (node.type === "FunctionDeclaration" || node.type === "ClassDeclaration") {
+    if (!nested && node.id) yield node.id.name;
     return;
   }
-  const within = inFunction || /Function|StaticBlock|PropertyDefinition/.test(node.type);
+  const exports = node.type === "ExportNamedDeclaration" || node.type === "ExportDefaultDeclaration";
+  if (!ownsVariables(node)) for (const child of children(node)) yield* declaredNames(child, nested || !exports);
+}
+
+const ownsVariables = (node: Node): boolean => /Function|StaticBlock|PropertyDefinition/.test(node.type);
+
+/** Everything below a top-level statement: names, nested `var`, `import.meta`, `import()`. */
+function visit(node: Node, r: Rewriting, parent: Node | null, inFunction = false): void {
+  if (node.type === "Identifier") {
+    r.used.add(node.name);
+    const to = r.renamed.get(node.name);
+    if (to) r.edit.update(node.start, node.end, isShorthand(node, parent) ? `${node.name}: ${to}` : to);
+    return;
+  }
+  if (node.type === "ImportExpression") r.imports = true;
+  else if (node.type === "MetaProperty" && node.meta.name === "import") {
+    r.edit.overwrite(node.start, node.end, `${SUPPORT}.meta`);
+    return;
+  }
+  const within = inFunction || ownsVariables(node);
   for (const child of children(node)) {
     if (child.type === "VariableDeclaration" && child.kind === "var" && !within) {
-      for (const d of child.declarations) for (const name of bindingNames(d.id)) names.add(name);
-      const head = /^For(In|Of)?Statement$/.test(node.type);
-      assignments(child, edit, !head);
+      assignments(child, r.edit, !/^For(In|Of)?Statement$/.test(node.type));
     }
-    visit(child, edit, names, used, found, depth + 1, within);
+    if (!isPlainName(child, node)) visit(child, r, node, within);
   }
 }
 
-function importText(node: Extract<Node, { type: "ImportDeclaration" }>, js: string, names: Set<string>, used: Set<string>): string {
+/** `{ name }`, also `{ name = 1 }` in a pattern: the key must stay. */
+const isShorthand = (node: Node, parent: Node | null): boolean =>
+  (parent?.type === "Property" && parent.shorthand) ||
+  (parent?.type === "AssignmentPattern" && parent.left === node && shorthandPatterns.has(parent));
+
+const shorthandPatterns = new WeakSet<Node>();
+
+/** An identifier that names no variable: a property, a key, a label. */
+function isPlainName(child: Node, parent: Node): boolean {
+  switch (parent.type) {
+    case "MemberExpression":
+      return child === parent.property && !parent.computed;
+    case "Property":
+      if (parent.shorthand) {
+        if (parent.value.type === "AssignmentPattern") shorthandPatterns.add(parent.value);
+        return child === parent.key && child !== (parent.value as Node);
+      }
+      return child === parent.key && !parent.computed;
+    case "MethodDefinition":
+    case "PropertyDefinition":
+    case "AccessorProperty":
+      return child === parent.key && !parent.computed;
+    case "LabeledStatement":
+    case "BreakStatement":
+    case "ContinueStatement":
+      return child === parent.label;
+    default:
+      return false;
+  }
+}
+
+function importText(
+  node: Extract<Node, { type: "ImportDeclaration" }>,
+  js: string,
+  { used, renamed }: Rewriting,
+): string {
   const source = js.slice(node.source.start, node.source.end);
   const attributes = node.attributes
     .map((a) => `${js.slice(a.key.start, a.key.end)}: ${js.slice(a.value.start, a.value.end)}`)
@@ -233,14 +323,18 @@ function importText(node: Extract<Node, { type: "ImportDeclaration" }>, js: stri
   const required: string[] = [];
   let text = "";
   for (const s of node.specifiers) {
-    names.add(s.local.name);
+    const local = renamed.get(s.local.name) ?? s.local.name;
     if (s.type === "ImportNamespaceSpecifier") {
-      text += `${s.local.name} = ${module};`;
+      text += `${local} = ${module};`;
       continue;
     }
     const imported =
-      s.type === "ImportDefaultSpecifier" ? "default" : s.imported.type === "Literal" ? String(s.imported.value) : s.imported.name;
-    members.push(`${JSON.stringify(imported)}: ${s.local.name}`);
+      s.type === "ImportDefaultSpecifier"
+        ? "default"
+        : s.imported.type === "Literal"
+          ? String(s.imported.value)
+          : s.imported.name;
+    members.push(`${JSON.stringify(imported)}: ${local}`);
     // A name that may be a type alone is not missed.
     if (used.has(s.local.name) || imported === "default") required.push(imported);
   }

@@ -53,7 +53,9 @@ export async function load(
   const { code, errors } = transformModule(file, readFileSync(file, "utf8"));
   const error = errors.find((e) => e.severity === "Error");
   if (error) throw new SyntaxError(`${file}: ${error.message}\n${error.codeframe ?? ""}`);
-  const helpers = code.includes("babelHelpers.") ? `;import { usingContext as $using } from "${HELPERS}"; const babelHelpers = { usingCtx: $using };` : "";
+  const helpers = code.includes("babelHelpers.")
+    ? `;import { usingContext as $using } from "${HELPERS}"; const babelHelpers = { usingCtx: $using };`
+    : "";
   return { format: "module", source: code + helpers, shortCircuit: true };
 }
 
@@ -61,7 +63,14 @@ export async function load(
 function localFile(specifier: string, parent: string | undefined): string | null {
   if (!/^\.{0,2}\//.test(specifier) || !parent?.startsWith("file:")) return null;
   const path = resolvePath(dirname(fileURLToPath(parent.split("?")[0])), specifier);
-  const candidates = [path, `${path}.ts`, `${path}.mts`, path.replace(/\.js$/, ".ts"), path.replace(/\.mjs$/, ".mts"), `${path}/index.ts`];
+  const candidates = [
+    path,
+    `${path}.ts`,
+    `${path}.mts`,
+    path.replace(/\.js$/, ".ts"),
+    path.replace(/\.mjs$/, ".mts"),
+    `${path}/index.ts`,
+  ];
   const found = candidates.find((c) => existsSync(c) && statSync(c).isFile());
   return found ? pathToFileURL(found).href : null;
 }

@@ -5,7 +5,9 @@ export class ProcessExitError extends Error {
   override name = "ProcessExitError";
   readonly exitCode: number | string | null | undefined;
   constructor(call: string, exitCode?: number | string | null) {
-    super(`${call} would end the kernel and lose every value, so it was stopped. To end the kernel, shut it down from the notebook's menu.`);
+    super(
+      `${call} would end the kernel and lose every value, so it was stopped. To end the kernel, shut it down from the notebook's menu.`,
+    );
     this.exitCode = exitCode;
   }
 }

@@ -51,7 +51,8 @@ function nested(title: string, error: unknown, positions: Positions, depth: numb
 /** A thrown value that is no error still has a name and a text. */
 function naming(error: unknown): { name: string; message: string } {
   try {
-    if (isError(error)) return { name: String(error.name || error.constructor?.name || "Error"), message: String(error.message) };
+    if (isError(error))
+      return { name: String(error.name || error.constructor?.name || "Error"), message: String(error.message) };
     return { name: "Thrown", message: inspect(error, { depth: 2, maxArrayLength: 20, maxStringLength: 2000 }) };
   } catch {
     return { name: "Thrown", message: "a value that cannot be shown" };

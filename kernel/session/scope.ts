@@ -15,7 +15,9 @@ export class Scope {
     const method = (isAsync && methods[Symbol.asyncDispose]) || methods[Symbol.dispose];
     if (typeof method !== "function") {
       const symbol = isAsync ? "Symbol.asyncDispose" : "Symbol.dispose";
-      throw new TypeError(`using ${name}: the value has no [${symbol}]() method. Declare it with const, or give it one.`);
+      throw new TypeError(
+        `using ${name}: the value has no [${symbol}]() method. Declare it with const, or give it one.`,
+      );
     }
     this.#resources.push({ name, dispose: () => method.call(value) });
     return value;
@@ -77,7 +79,11 @@ export function usingContext(): {
         for (let r = stack.pop(); r; r = stack.pop()) {
           try {
             const pending = r.dispose?.call(r.value);
-            if (r.isAsync) return Promise.resolve(pending).then(next, (error) => (failed(error), next()));
+            if (r.isAsync)
+              return Promise.resolve(pending).then(next, (error) => {
+                failed(error);
+                return next();
+              });
           } catch (error) {
             failed(error);
           }

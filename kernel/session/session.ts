@@ -23,6 +23,7 @@ import { guardTimers } from "../interrupt/timers.ts";
 import { Attribution } from "./attribution.ts";
 import { type CellScript, CellSyntaxError, compileCell } from "./cell-script.ts";
 import { imported, registerModuleHooks } from "./modules.ts";
+import { Names } from "./names.ts";
 import { type CellSource, Positions } from "./positions.ts";
 import { guardProcess } from "./process-guard.ts";
 import { reportError } from "./report.ts";
@@ -67,7 +68,7 @@ export class Session {
   readonly #comms: Comms;
   readonly #display: DisplayFunction;
   readonly #folder: string;
-  readonly #declared = new Set<string>();
+  readonly #names = new Names();
   #pending: Promise<void>[] = [];
   #running: { cell: CellId; request: CellRequest; abort: AbortController } | null = null;
 
@@ -146,12 +147,12 @@ export class Session {
   }
 
   async #runCell(source: CellSource, code: string): Promise<unknown> {
-    const script = compileCell(code);
+    const script = compileCell(code, this.#names);
     source.script = script;
     if (script.imports) registerModuleHooks();
     const filename = this.#cellUrl(source.id);
     const create = compile(script, filename);
-    this.#declare(script.names);
+    this.#declare(script);
     await this.#guard.call(() => this.#scope.release(script.names));
     const support: CellSupport = {
       using: (name, isAsync, value) => this.#scope.use(name, isAsync, value),
@@ -164,11 +165,11 @@ export class Session {
   }
 
   /** Once a session a name: V8 keeps script-scope variables in fast slots, and they shadow globals without touching them. */
-  #declare(names: string[]): void {
-    const fresh = names.filter((name) => !this.#declared.has(name));
-    if (fresh.length === 0) return;
-    new vm.Script(`let ${fresh.join(", ")};`).runInThisContext();
-    for (const name of fresh) this.#declared.add(name);
+  #declare(script: CellScript): void {
+    const fresh = this.#names.fresh(script.names);
+    if (fresh.length > 0) new vm.Script(`let ${fresh.join(", ")};`).runInThisContext();
+    this.#names.add(fresh);
+    for (const name of script.renamed) this.#names.renamed.add(name);
   }
 
   async #showResult(cell: CellId, value: unknown): Promise<void> {

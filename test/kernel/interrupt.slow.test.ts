@@ -62,7 +62,10 @@ test(`${ROUNDS} interrupts at random moments`, { timeout: 120_000 + ROUNDS * 600
     counts[outcome] = (counts[outcome] ?? 0) + 1;
   }
   // An interrupt may come before a cell has counted, or between its two counts; that is rare.
-  assert.equal((await kernel.execute(`rounds <= ${ROUNDS} && rounds > ${ROUNDS * 0.98} && seen.size > ${ROUNDS * 0.97}`)).result, "true");
+  assert.equal(
+    (await kernel.execute(`rounds <= ${ROUNDS} && rounds > ${ROUNDS * 0.98} && seen.size > ${ROUNDS * 0.97}`)).result,
+    "true",
+  );
   assert.ok(counts["KernelInterrupt"] >= ROUNDS / 2, JSON.stringify(counts));
 });
 

@@ -1,6 +1,6 @@
 /** The kernel as a Jupyter client sees it: every message of the protocol, and what it must survive. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -169,10 +169,7 @@ test("streams and displays keep their order", async () => {
   const shown = iopub.flatMap((m) =>
     m.header.msg_type === "stream" ? [m.content.text.trim()] : m.content.data ? [m.content.data["text/plain"]] : [],
   );
-  assert.deepEqual(
-    shown,
-    ["1", "2", "3", "45".slice(0, 1) + "5", "'6'"].flatMap((s) => (s === "45" ? ["45"] : [s])),
-  );
+  assert.deepEqual(shown, ["1", "2", "3", "45", "'6'"]);
 });
 
 test("output of a running cell is seen at once, also while it spins", async () => {
@@ -220,7 +217,7 @@ test("display, ids and updates, promises, clear_output", async () => {
 
 test("values as text, bounded", async () => {
   const cases: [string, RegExp][] = [
-    ["new Float32Array(1e6)", /^Float32Array\(1000000\) \[[^]*999940 more items\n\]$/],
+    ["new Float32Array(1e6)", /^Float32Array\(1000000\) \[[\s\S]*999940 more items\n\]$/],
     ["'x'.repeat(1e6)", /^'x{8000}… \(992000 more characters\)'$/],
     ["new Map([['a', new Set([1])]])", /^Map\(1\) \{ 'a' => Set\(1\) \{ 1 \} \}$/],
     [
@@ -435,7 +432,7 @@ test("%types: warn shows the squiggled line and runs, strict refuses, off is qui
   assert.equal(warned.result, "5");
   assert.match(
     plain(warned.stderr),
-    /line 1, column 7: Type 'number' is not assignable to type 'string'[^]*const wrong[^]*~~~~~/,
+    /line 1, column 7: Type 'number' is not assignable to type 'string'[\s\S]*const wrong[\s\S]*~~~~~/,
   );
   await kernel.execute("%types strict");
   const refused = await kernel.execute("globalThis.ran = true; const wrong2: string = 5;");

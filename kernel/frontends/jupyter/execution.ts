@@ -103,19 +103,35 @@ export class Execution {
     if (store && code.trim()) (await this.#history()).add(count, code, this.results.get(count) ?? null);
     this.results.delete(count);
     if (outcome.status === "error" && request.stop_on_error !== false) await this.#abortWaiting();
-    await channel.reply(message, "execute_reply", replyContent(outcome, count), { metadata: { status: outcome.status } });
+    await channel.reply(message, "execute_reply", replyContent(outcome, count), {
+      metadata: { status: outcome.status },
+    });
   }
 }
 
-export const errorContent = ({ name, message, traceback }: ErrorReport) => ({ ename: name, evalue: message, traceback });
+export const errorContent = ({ name, message, traceback }: ErrorReport) => ({
+  ename: name,
+  evalue: message,
+  traceback,
+});
 
 function replyContent(outcome: Outcome, count: number): object {
   if (outcome.status === "error") {
-    return { status: "error", execution_count: count, ...errorContent(outcome.error), user_expressions: {}, payload: [] };
+    return {
+      status: "error",
+      execution_count: count,
+      ...errorContent(outcome.error),
+      user_expressions: {},
+      payload: [],
+    };
   }
-  const user_expressions = Object.fromEntries(Object.entries(outcome.expressions).map(([name, e]) => [name, expressionContent(e)]));
+  const user_expressions = Object.fromEntries(
+    Object.entries(outcome.expressions).map(([name, e]) => [name, expressionContent(e)]),
+  );
   return { status: "ok", execution_count: count, user_expressions, payload: [] };
 }
 
 const expressionContent = (e: ExpressionOutcome): object =>
-  e.status === "ok" ? { status: "ok", data: e.data, metadata: e.metadata } : { status: "error", ...errorContent(e.error) };
+  e.status === "ok"
+    ? { status: "ok", data: e.data, metadata: e.metadata }
+    : { status: "error", ...errorContent(e.error) };

@@ -10,7 +10,7 @@ import type { Header, Message } from "../../protocol/message.ts";
 import { Wire } from "../../protocol/wire.ts";
 import { Cells } from "../cells.ts";
 import type { History } from "../history.ts";
-import { errorContent, Execution } from "./execution.ts";
+import { Execution, errorContent } from "./execution.ts";
 import { watchParent } from "./life.ts";
 import { Parents } from "./parents.ts";
 import { type Answer, answers, CommRegistry } from "./requests.ts";
@@ -50,7 +50,8 @@ export class JupyterFrontend {
       input: (cell, prompt, password) => this.#ask(cell, prompt, password),
     });
     this.#cells = new Cells(this.#client);
-    const history = (): Promise<History> => (this.#history ??= import("../history.ts").then(({ History }) => new History()));
+    const history = (): Promise<History> =>
+      (this.#history ??= import("../history.ts").then(({ History }) => new History()));
     this.#execution = new Execution({ cells: this.#cells, iopub: this.#iopub, parents: this.#parents, history });
     this.#answers = answers({ cells: this.#cells, history, comms: this.#comms });
   }
@@ -78,13 +79,12 @@ export class JupyterFrontend {
 
   #receive(message: Message<any>, channel: RouterChannel): void {
     const type = message.header.msg_type;
-    if (type === "execute_request") return this.#execution.execute(message, channel, this.#client.ready);
     const kind = COMM_TYPES[type];
+    if (type === "execute_request") this.#execution.execute(message, channel, this.#client.ready);
     // A comm that a waiting cell may still open or register keeps its place behind that cell; one that is open is heard at once.
-    if (kind && this.#execution.busy && (kind === "open" || !this.#comms.has(message.content.comm_id))) {
-      return this.#execution.inOrder(message, () => this.#receiveComm(kind, message));
-    }
-    void this.#handle(message, channel, kind);
+    else if (kind && this.#execution.busy && (kind === "open" || !this.#comms.has(message.content.comm_id))) {
+      this.#execution.inOrder(message, () => this.#receiveComm(kind, message));
+    } else void this.#handle(message, channel, kind);
   }
 
   async #handle(message: Message<any>, channel: RouterChannel, comm: CommMessage["kind"] | undefined): Promise<void> {
@@ -133,7 +133,12 @@ export class JupyterFrontend {
     this.#client.exit();
   }
 
-  #publish(cell: number, type: string, content: object, o: { metadata?: Record<string, unknown>; buffers?: Uint8Array[] } = {}): Promise<void> {
+  #publish(
+    cell: number,
+    type: string,
+    content: object,
+    o: { metadata?: Record<string, unknown>; buffers?: Uint8Array[] } = {},
+  ): Promise<void> {
     return this.#iopub.publish(type, content, this.#parents.of(cell)?.request.header ?? null, o);
   }
 
@@ -142,7 +147,11 @@ export class JupyterFrontend {
       case "display": {
         const { data, metadata, id } = output;
         const transient = id === undefined ? {} : { display_id: id };
-        return this.#publish(cell, output.update ? "update_display_data" : "display_data", { data, metadata, transient });
+        return this.#publish(cell, output.update ? "update_display_data" : "display_data", {
+          data,
+          metadata,
+          transient,
+        });
       }
       case "result": {
         const { data, metadata } = output;
@@ -165,7 +174,14 @@ export class JupyterFrontend {
 
   #receiveComm(kind: CommMessage["kind"], message: Message<any>): void {
     const { comm_id, target_name, data } = message.content;
-    const comm: CommMessage = { kind, id: String(comm_id), target: target_name, data, metadata: message.metadata, buffers: message.buffers };
+    const comm: CommMessage = {
+      kind,
+      id: String(comm_id),
+      target: target_name,
+      data,
+      metadata: message.metadata,
+      buffers: message.buffers,
+    };
     this.#comms.observe(comm);
     this.#client.comm(comm);
   }

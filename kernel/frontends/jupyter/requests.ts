@@ -8,7 +8,11 @@ import type { History, HistoryEntry } from "../history.ts";
 
 export type Answer = (content: any, message: Message<any>) => object | Promise<object>;
 
-export function answers(o: { cells: Cells; history: () => Promise<History>; comms: CommRegistry }): Record<string, [reply: string, Answer]> {
+export function answers(o: {
+  cells: Cells;
+  history: () => Promise<History>;
+  comms: CommRegistry;
+}): Record<string, [reply: string, Answer]> {
   return {
     kernel_info_request: ["kernel_info_reply", () => kernelInfo()],
     complete_request: ["complete_reply", (content) => complete(content, o.cells)],
@@ -50,7 +54,13 @@ async function complete(content: Content<KernelMessage.ICompleteRequestMsg>, cel
     cursor_start: from,
     cursor_end: to,
     metadata: {
-      _jupyter_types_experimental: items.map(({ text, type, signature }) => ({ start: from, end: to, text, type, ...(signature && { signature }) })),
+      _jupyter_types_experimental: items.map(({ text, type, signature }) => ({
+        start: from,
+        end: to,
+        text,
+        type,
+        ...(signature && { signature }),
+      })),
     },
   };
 }

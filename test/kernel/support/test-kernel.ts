@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import { Dealer, Request, Subscriber } from "zeromq";
 import { createMessage, type Message } from "../../../kernel/protocol/message.ts";
 import { Wire } from "../../../kernel/protocol/wire.ts";
@@ -256,4 +257,4 @@ async function freePorts(n: number): Promise<number[]> {
 }
 
 /** Without ANSI colours. */
-export const plain = (text: string): string => text.replace(/\u001b\[[\d;]*m/g, "");
+export const plain = stripVTControlCharacters;
