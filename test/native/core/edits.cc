@@ -165,8 +165,7 @@ void order_and_filters(const Bench& b) {
   Edit zero = b.site(Site::resid_mid, 1, SiteEdit::Kind::zero);
   Edit add = b.site(Site::resid_mid, 1, SiteEdit::Kind::add);
   add.values.assign(36, 2.0f);
-  const float* first = b.row(b.run({zero, add}), Site::resid_mid, 1, 4);
-  check::that(first[0] == 2, b.what + "zero, then add");
+  check::that(b.row(b.run({zero, add}), Site::resid_mid, 1, 4)[0] == 2, b.what + "zero, then add");
   check::that(b.row(b.run({add, zero}), Site::resid_mid, 1, 4)[0] == 0, b.what + "add, then zero");
 
   Edit by_id = b.site(Site::embed, -1, SiteEdit::Kind::zero);
