@@ -5,6 +5,7 @@ import { route } from "../../../engine/edits/route.ts";
 import { Model } from "../../../engine/model/model.ts";
 import { at } from "../../../engine/sites/at.ts";
 import { SITE_NAMES } from "../../../engine/sites/names.ts";
+import { fault } from "../fault.ts";
 import { type FolderOptions, type Raw, remove, SMALL, tensorsOf, writeFolder } from "../folder.ts";
 
 const folders: string[] = [];
@@ -274,6 +275,47 @@ test("a random model of any shape runs, the same for the same seed", async () =>
   const a = await logits(1);
   assert.deepEqual(await logits(1), a);
   assert.notDeepEqual(await logits(2), a);
+});
+
+test("dense relatives: no experts, no chunks, RoPE everywhere, tied embeddings", async () => {
+  const config: Raw = {
+    ...SMALL,
+    moe_layers: [],
+    num_local_experts: 0,
+    interleave_moe_layer_step: 0,
+    num_experts_per_tok: 0,
+    attention_chunk_size: null,
+    no_rope_layers: [1, 1, 1, 1],
+    layer_types: Array(4).fill("full_attention"),
+    attn_temperature_tuning: false,
+    tie_word_embeddings: true,
+  };
+  using model = await Model.load(folder({ config, tensors: tensorsOf(config) }), { weights: "f32", math: "exact" });
+  const r = await model.run({ ids }, { capture: "all" });
+  assert.ok(Number.isFinite(r.loss));
+  assert.equal(model.unembed.data.length, model.embed.data.length);
+  close(r.get(at.final.norm).dot(model.embed, "d").data, r.get(at.logits).data, 1e-5);
+  close((await model.layer(1).mlp.run(x(r))).data, r.get(at.layer(1).mlp.out).data, 1e-5);
+  assert.equal(
+    r
+      .get(at.layer(1).ffn.out)
+      .sub(r.get(at.layer(1).mlp.out))
+      .norm(),
+    0,
+  );
+  await fault(() => r.routing, "capture");
+  await fault(() => model.with(route.ban(0)).run({ ids }), "site", "no MoE layer");
+  assert.equal((await model.generate({ ids }, { maxTokens: 3 })).tokens.length, 24);
+
+  /** The normed input of the FFN, by hand. */
+  function x(run: typeof r) {
+    const h = run.get(at.layer(1).resid.mid);
+    const rms = h
+      .mul(h)
+      .mean("d")
+      .map((v) => 1 / Math.sqrt(v + 1e-5));
+    return h.mul(rms).mul(model.layer(1).norms.ffn);
+  }
 });
 
 test("plans count what loading and running then take", async () => {
