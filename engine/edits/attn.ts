@@ -30,8 +30,7 @@ export const attn = {
         fail(`floor ${floor} is not a positive number`);
       if (scale !== undefined && !Number.isFinite(scale)) fail(`scale ${scale} is not a number`);
     }
-    const data =
-      law === "off" ? law : Object.freeze({ floor: law.floor ?? Number.NaN, scale: law.scale ?? Number.NaN });
+    const data = law === "off" ? law : Object.freeze({ floor: law.floor ?? null, scale: law.scale ?? null });
     return new Edit({ op: "attn.temperature", law: data }, filter, ["layer", "t", "pos", "step", "id", "text"]);
   },
 };

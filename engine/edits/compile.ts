@@ -79,8 +79,8 @@ function compile(edit: Edit, d: EditData, facts: ModelFacts, prompt: PromptRows)
         "has RoPE and no temperature",
       );
       if (d.law === "off") return [{ op: d.op, rows, layers, law: "off", floor: 1, scale: 0 }];
-      const floor = Number.isNaN(d.law.floor) ? facts.floorScale : d.law.floor;
-      const scale = Number.isNaN(d.law.scale) ? facts.attnScale : d.law.scale;
+      const floor = d.law.floor ?? facts.floorScale;
+      const scale = d.law.scale ?? facts.attnScale;
       return [{ op: d.op, rows, layers, law: "floor", floor, scale }];
     }
     default:

@@ -30,7 +30,10 @@ export type EditData =
   | { readonly op: "route.force"; readonly expert: number; readonly score: ScoreRule }
   | { readonly op: "route.bias"; readonly expert: number; readonly delta: number }
   | { readonly op: "route.replay"; readonly from: RunSource | null }
-  | { readonly op: "attn.temperature"; readonly law: "off" | { readonly floor: number; readonly scale: number } }
+  | {
+      readonly op: "attn.temperature" /** null: as in the model. */;
+      readonly law: "off" | { readonly floor: number | null; readonly scale: number | null };
+    }
   | { readonly op: "site.zero"; readonly site: string }
   | { readonly op: "site.scale"; readonly site: string; readonly by: number }
   | { readonly op: "site.add"; readonly site: string; readonly vector: Float32Array | null; readonly amount: number }
@@ -38,6 +41,17 @@ export type EditData =
 
 export type EditOp = EditData["op"];
 
+const OPS: readonly EditOp[] = [
+  "route.ban",
+  "route.force",
+  "route.bias",
+  "route.replay",
+  "attn.temperature",
+  "site.zero",
+  "site.scale",
+  "site.add",
+  "site.patch",
+];
 const FILTER_KEYS: readonly (keyof Filter)[] = ["layer", "head", "t", "pos", "step", "id", "text"];
 
 /**
@@ -92,6 +106,12 @@ export class Edit {
   /** @internal An edit as `toJSON` wrote it. Replays and patches come back without their source and can only be shown. */
   static fromJSON(json: unknown): Edit {
     const { filter = {}, ...data } = json as { op: EditOp; filter?: Filter; vector?: number[] | null };
+    if (!OPS.includes(data.op))
+      throw new ArgumentError({
+        where: "edit",
+        what: `there is no edit "${String(data.op)}"`,
+        fix: `There are ${OPS.join(", ")}`,
+      });
     if (data.op === "route.replay" || data.op === "site.patch")
       return new Edit({ ...data, from: null } as EditData, filter, FILTER_KEYS);
     if (data.op === "site.add")
@@ -135,7 +155,7 @@ function sentence(d: EditData, filter: Filter): string {
     case "attn.temperature":
       return d.law === "off"
         ? `${where}: attention temperature off`
-        : `${where}: attention temperature 1 + ${d.law.scale}·ln(⌊(pos + 1) / ${d.law.floor}⌋ + 1)`;
+        : `${where}: attention temperature 1 + ${d.law.scale ?? "attn_scale"}·ln(⌊(pos + 1) / ${d.law.floor ?? "floor_scale"}⌋ + 1)`;
     case "site.zero":
       return `${where}: ${d.site} is zero`;
     case "site.scale":

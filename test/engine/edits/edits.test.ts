@@ -47,6 +47,7 @@ test("an edit prints as a sentence and survives JSON", () => {
     [route.bias(0, -2.5, { text: " Paris" }), /tokens " Paris": −2.5 on the logit of expert 0/],
     [attn.temperature("off"), /temperature off/],
     [attn.temperature({ floor: 4, scale: 0.2 }, { layer: [3] }), /layers \{3\}: attention temperature 1 \+ 0.2·ln/],
+    [attn.temperature({ scale: 0.2 }), /1 \+ 0.2·ln\(⌊\(pos \+ 1\) \/ floor_scale⌋/],
     [at.layer(2).shared.out.zero(), /layer 2: shared.out is zero/],
     [at.layers("*").resid.post.scale(0.5, { step: 0 }), /step 0: resid.post times 0.5/],
     [at.layer(1).resid.mid.add(Tensor.from([1, 2], "d"), 3), /3 times a vector is added to resid.mid/],
@@ -57,6 +58,13 @@ test("an edit prints as a sentence and survives JSON", () => {
     assert.deepEqual([again.op, again.filter, String(again)], [e.op, e.filter, String(e)]);
     assert.ok(Object.isFrozen(e) && Object.isFrozen(e.filter));
   }
+});
+
+test("a law that leaves something out still does after JSON; an edit of no known kind is refused", async () => {
+  const again = Edit.fromJSON(JSON.parse(JSON.stringify(attn.temperature({ scale: 0.5 }))));
+  const [law] = compile(again);
+  assert.ok(law.op === "attn.temperature" && law.floor === facts.floorScale && law.scale === 0.5);
+  await fault(() => Edit.fromJSON({ op: "route.teleport" }), "argument", "route.teleport");
 });
 
 test("a filter by something unknown is refused with what there is", async () => {
