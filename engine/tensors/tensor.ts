@@ -109,12 +109,14 @@ export class Tensor<A extends string = string> implements Disposable {
     return new Tensor({ ...this.#layout, axes }, this.#storage, this.#from);
   }
 
+  /** Over one axis, or over everything. */
   mean(): number;
   mean<B extends AxisOf<A>>(axis: B): Out<WithoutOne<A, B>>;
   mean(axis?: string): any {
     return this.#fold(fold.mean, "mean", axis);
   }
 
+  /** Over one axis, or over everything. */
   sum(): number;
   sum<B extends AxisOf<A>>(axis: B): Out<WithoutOne<A, B>>;
   sum(axis?: string): any {
@@ -142,18 +144,22 @@ export class Tensor<A extends string = string> implements Disposable {
     return this.#fold(fold.norm, "norm", axis);
   }
 
+  /** Number by number, matched by axis name; along an axis that only one side has, the other is repeated. */
   add<O extends string = string>(other: Tensor<O> | number): Tensor<Broadcast<A, O>> {
     return this.#binary(other, each.add, "add");
   }
 
+  /** As `add`. */
   sub<O extends string = string>(other: Tensor<O> | number): Tensor<Broadcast<A, O>> {
     return this.#binary(other, each.sub, "sub");
   }
 
+  /** As `add`. */
   mul<O extends string = string>(other: Tensor<O> | number): Tensor<Broadcast<A, O>> {
     return this.#binary(other, each.mul, "mul");
   }
 
+  /** As `add`. */
   div<O extends string = string>(other: Tensor<O> | number): Tensor<Broadcast<A, O>> {
     return this.#binary(other, each.div, "div");
   }
