@@ -8,8 +8,8 @@ import { collectWeights, type WeightList } from "./weights.ts";
 /** Sampling that the checkpoint recommends, where it does. */
 export interface GenerationDefaults {
   readonly eos: readonly number[];
-  readonly temperature: number | null;
-  readonly topP: number | null;
+  readonly temperature?: number;
+  readonly topP?: number;
 }
 
 /** A checkpoint folder, read but for its weights' data. */
@@ -142,16 +142,15 @@ function checkIndex(map: ReadonlyMap<string, string>, headers: readonly Header[]
 function readGeneration(folder: string, config: Config): GenerationDefaults {
   const path = join(folder, "generation_config.json");
   const raw = json(path) as Record<string, unknown> | null;
-  const number = (name: string): number | null => {
+  const number = (name: string, as: "temperature" | "topP"): { temperature?: number; topP?: number } => {
     const v = raw?.[name];
-    if (v == null) return null;
-    if (typeof v !== "number" || !Number.isFinite(v))
-      throw new ConfigError({
-        where: `${path}, field "${name}"`,
-        what: `${JSON.stringify(v)} is not a number`,
-        fix: "Correct or remove the field",
-      });
-    return v;
+    if (v == null || raw?.do_sample === false) return {};
+    if (typeof v === "number" && Number.isFinite(v)) return { [as]: v };
+    throw new ConfigError({
+      where: `${path}, field "${name}"`,
+      what: `${JSON.stringify(v)} is not a number`,
+      fix: "Correct or remove the field",
+    });
   };
   const eos = raw?.eos_token_id == null ? config.eos : [raw.eos_token_id].flat();
   if (!eos.every((id): id is number => Number.isInteger(id) && (id as number) >= 0))
@@ -160,7 +159,7 @@ function readGeneration(folder: string, config: Config): GenerationDefaults {
       what: "is not a token id or a list of them",
       fix: "Correct or remove the field",
     });
-  return { eos, temperature: number("temperature"), topP: number("top_p") };
+  return { eos, ...number("temperature", "temperature"), ...number("top_p", "topP") };
 }
 
 function readTemplate(folder: string, tokenizerConfig: Readonly<Record<string, unknown>>): string | null {

@@ -110,7 +110,11 @@ export async function generate(
   const cost = costOf(s, sequences, sampling.maxTokens, o.capture);
   const pass: Pass = { sequences, groups: [null], captures: cost.captures, edits };
   const prompt = promptRows(sequences, context);
-  const spec = { ...forwardSpec(prompt, pass, s.facts), ...sampling, stopIds: Int32Array.from(s.stopIds) };
+  const spec = {
+    ...forwardSpec(prompt, pass, s.facts),
+    ...sampling,
+    stopIds: Int32Array.from(s.generation.eos.filter((id) => id < s.config.vocab)),
+  };
   const state = await stateFor(s, sequences, cost);
   try {
     const task = start(() => state.generate(spec));

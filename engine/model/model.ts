@@ -136,6 +136,12 @@ export class Model implements Disposable {
     return this.#s.chatTemplate;
   }
 
+  /** Sampling that the checkpoint recommends, where it does: `m.chat(messages, { ...m.sampling, seed: 1 })`. The default is greedy. */
+  get sampling(): { readonly temperature?: number; readonly topP?: number } {
+    const { eos: _, ...sampling } = this.#s.generation;
+    return sampling;
+  }
+
   /** What a reader should know: weights that are not finite, parts that were not loaded. */
   get warnings(): readonly string[] {
     return this.#s.warnings;

@@ -1,5 +1,5 @@
 import type { Config } from "../checkpoint/config.ts";
-import { readCheckpoint } from "../checkpoint/folder.ts";
+import { type GenerationDefaults, readCheckpoint } from "../checkpoint/folder.ts";
 import { locate } from "../checkpoint/locate.ts";
 import { ArgumentError, fromNative } from "../errors.ts";
 import type { LoadSpec } from "../native.ts";
@@ -21,7 +21,7 @@ export interface Shared {
   readonly facts: ModelFacts;
   readonly tokenizer: Tokenizer | null;
   readonly chatTemplate: string | null;
-  readonly stopIds: readonly number[];
+  readonly generation: GenerationDefaults;
   readonly warnings: readonly string[];
   readonly layers: readonly Layer[];
 }
@@ -46,7 +46,7 @@ export async function openFolder(name: string, o: LoadOptions): Promise<Shared> 
     config: c.config,
     tokenizer: c.tokenizer ? new Tokenizer(c.tokenizer, c.tokenizerConfig, `${c.folder}/tokenizer.json`) : null,
     chatTemplate: c.chatTemplate,
-    stopIds: c.generation.eos.filter((id) => id < c.config.vocab),
+    generation: c.generation,
     warnings: c.notes,
   };
   return open(about, format, how, o, { files: c.files, weights: c.weights });
@@ -74,7 +74,7 @@ export async function openRandom(like: string | object, o: RandomOptions): Promi
     config,
     tokenizer: null,
     chatTemplate: null,
-    stopIds: config.eos.filter((id) => id < config.vocab),
+    generation: { eos: config.eos },
     warnings: [],
   };
   return open(about, format, how, o, { files: [], weights: [], random: { seed, std } });

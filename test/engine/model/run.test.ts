@@ -318,6 +318,15 @@ test("dense relatives: no experts, no chunks, RoPE everywhere, tied embeddings",
   }
 });
 
+test("the checkpoint's own sampling is there to be used, not applied unasked", async () => {
+  const files = { "generation_config.json": '{"eos_token_id":[2,5000],"temperature":0.6,"top_p":0.9}' };
+  using model = await Model.load(folder({ files }), { weights: "f32" });
+  assert.deepEqual(model.sampling, { temperature: 0.6, topP: 0.9 });
+  assert.deepEqual(m.sampling, {});
+  const a = await model.generate({ ids }, { maxTokens: 8, ...model.sampling, seed: 3 });
+  assert.ok(a.tokens.length > 21);
+});
+
 test("plans count what loading and running then take", async () => {
   const plan = Model.plan(SMALL, { weights: "f32", context: 21 });
   assert.equal(plan.kv, 4 * 2 * 2 * 8 * (3 * 8 + 21));
