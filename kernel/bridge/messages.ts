@@ -28,7 +28,8 @@ export type ExpressionOutcome =
   | { status: "error"; error: ErrorReport };
 
 export type Outcome =
-  | { status: "ok"; expressions: Record<string, ExpressionOutcome> }
+  /** `page`: text to read beside the notebook (what `name?` gives), not an output of the cell. */
+  | { status: "ok"; expressions: Record<string, ExpressionOutcome>; page?: MimeBundle }
   | { status: "error"; error: ErrorReport };
 
 /** What a cell shows besides its streams, in order. */

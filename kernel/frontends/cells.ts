@@ -1,8 +1,8 @@
 /** A cell as every front end runs it: magics, type check, the session, and what the check found. */
-import type { Diagnostic, Language } from "../bridge/language.ts";
+import type { Completeness, Diagnostic, Language } from "../bridge/language.ts";
 import type { CellId, CellRequest, ErrorReport, Outcome } from "../bridge/messages.ts";
 import type { SessionClient } from "../bridge/session-client.ts";
-import { type MagicState, splitMagics } from "./magics.ts";
+import { type MagicState, splitMagics, splitQuestion } from "./magics.ts";
 
 /** How long a finished cell waits for its type check (some 10 ms once the language server runs). What comes later is shown later. */
 const CHECK_WAIT_MS = 1500;
@@ -33,7 +33,18 @@ export class Cells {
     return this.#language;
   }
 
+  /** A cell's TypeScript as the language room wants it: magic lines blanked, positions as they were. */
+  code(text: string): string {
+    return splitMagics(text)?.code ?? text;
+  }
+
+  async isComplete(text: string): Promise<Completeness> {
+    return splitQuestion(text) ? { status: "complete" } : (await this.language()).isComplete(this.code(text));
+  }
+
   async run(request: CellRequest, view: CellView): Promise<Outcome> {
+    const question = splitQuestion(request.code);
+    if (question) return this.#answer(question, view);
     const magics = splitMagics(request.code);
     if (magics) {
       const done = magics.run(this.state);
@@ -60,6 +71,14 @@ export class Cells {
 
   async close(): Promise<void> {
     await (await this.#language)?.close();
+  }
+
+  async #answer({ expression, detail }: { expression: string; detail: 0 | 1 }, view: CellView): Promise<Outcome> {
+    const page = await (await this.language()).inspect(expression, expression.length, detail);
+    if (page) return { status: "ok", expressions: {}, page };
+    const name = "UnknownNameError";
+    const message = `Nothing is known of ${expression}. It is not declared by a cell that has run, nor by TypeScript's libraries.`;
+    return this.#refuse({ name, message, traceback: [`\u001b[31m${name}\u001b[0m: ${message}`] }, view);
   }
 
   async #refuse(error: ErrorReport, view: CellView): Promise<Outcome> {

@@ -41,10 +41,17 @@ const MAGICS: Record<string, Magic> = {
 const help = (): string =>
   `${Object.values(MAGICS)
     .map(({ usage, help }) => `${usage}\n    ${help}`)
-    .join("\n")}\n%\n    This list.\n`;
+    .join("\n")}\nname? name??\n    What is known of a name: its type, signature, documentation.\n%\n    This list.\n`;
+
+/** `name?`, `name??` (more) or `?name` alone in a cell asks what is known of it. */
+export function splitQuestion(code: string): { expression: string; detail: 0 | 1 } | null {
+  const match = /^\s*(?:([\w$.]+)(\?{1,2})|(\?{1,2})([\w$.]+))\s*$/.exec(code);
+  if (!match) return null;
+  return { expression: match[1] ?? match[4], detail: (match[2] ?? match[3]).length === 2 ? 1 : 0 };
+}
 
 export interface Magics {
-  /** The cell without its magic lines, which are empty so that positions stay; "" when nothing else is there. */
+  /** The cell with its magic lines blanked, so that positions stay; "" when nothing else is there. */
   code: string;
   run(state: MagicState): { text: string } | { error: ErrorReport };
 }
@@ -62,7 +69,7 @@ export function splitMagics(code: string): Magics | null {
   if (magics.length === 0) return null;
   const rest = lines.slice(n).join("\n");
   return {
-    code: rest.trim() === "" ? "" : "\n".repeat(n) + rest,
+    code: rest.trim() === "" ? "" : [...lines.slice(0, n).map((line) => " ".repeat(line.length)), rest].join("\n"),
     run(state) {
       try {
         return { text: magics.map((line) => runMagic(line, state)).join("") };

@@ -128,7 +128,8 @@ function replyContent(outcome: Outcome, count: number): object {
   const user_expressions = Object.fromEntries(
     Object.entries(outcome.expressions).map(([name, e]) => [name, expressionContent(e)]),
   );
-  return { status: "ok", execution_count: count, user_expressions, payload: [] };
+  const payload = outcome.page ? [{ source: "page", data: outcome.page, start: 0 }] : [];
+  return { status: "ok", execution_count: count, user_expressions, payload };
 }
 
 const expressionContent = (e: ExpressionOutcome): object =>

@@ -45,7 +45,7 @@ export class CommRegistry {
 async function complete(content: Content<KernelMessage.ICompleteRequestMsg>, cells: Cells): Promise<object> {
   const code = String(content.code ?? "");
   const cursor = unitsFromCodePoints(code, content.cursor_pos ?? code.length);
-  const { items, start, end } = await (await cells.language()).complete(code, cursor);
+  const { items, start, end } = await (await cells.language()).complete(cells.code(code), cursor);
   const from = codePointsFromUnits(code, start);
   const to = codePointsFromUnits(code, end);
   return {
@@ -68,12 +68,12 @@ async function complete(content: Content<KernelMessage.ICompleteRequestMsg>, cel
 async function inspect(content: Content<KernelMessage.IInspectRequestMsg>, cells: Cells): Promise<object> {
   const code = String(content.code ?? "");
   const cursor = unitsFromCodePoints(code, content.cursor_pos ?? code.length);
-  const data = await (await cells.language()).inspect(code, cursor, content.detail_level === 1 ? 1 : 0);
+  const data = await (await cells.language()).inspect(cells.code(code), cursor, content.detail_level === 1 ? 1 : 0);
   return { status: "ok", found: data !== null, data: data ?? {}, metadata: {} };
 }
 
 async function isComplete(content: Content<KernelMessage.IIsCompleteRequestMsg>, cells: Cells): Promise<object> {
-  return (await cells.language()).isComplete(String(content.code ?? ""));
+  return cells.isComplete(String(content.code ?? ""));
 }
 
 /** The fields of all three kinds; @jupyterlab/services has them as a union. */
