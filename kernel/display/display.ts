@@ -19,6 +19,12 @@ export interface DisplayFunction {
   clear(o?: { wait?: boolean }): void;
 }
 
+const handles = new WeakSet<object>();
+
+/** A cell that ends with `display(x)` has shown x; its handle is not another value to show. */
+export const isDisplayHandle = (value: unknown): boolean =>
+  typeof value === "object" && value !== null && handles.has(value);
+
 export interface DisplaySink {
   output(output: Output): void;
   /** A display that is not ready: the cell ends after it. */
@@ -51,7 +57,9 @@ export function createDisplay(sink: DisplaySink): DisplayFunction {
     (value: unknown, o: { id?: string; raw?: boolean } = {}): DisplayHandle => {
       const id = o.id ?? randomUUID();
       show(bundleOf(value, o.raw), id, false);
-      return { id, update: (next) => show(bundleOf(next, o.raw), id, true) };
+      const handle: DisplayHandle = { id, update: (next) => show(bundleOf(next, o.raw), id, true) };
+      handles.add(handle);
+      return handle;
     },
     { update, clear: (o: { wait?: boolean } = {}) => sink.output({ type: "clear", wait: o.wait ?? false }) },
   );

@@ -15,7 +15,7 @@ import type {
 import { Word } from "../bridge/shared.ts";
 import { Comms } from "../comms/comms.ts";
 import { toBundle } from "../display/bundle.ts";
-import { createDisplay, type DisplayFunction } from "../display/display.ts";
+import { createDisplay, type DisplayFunction, isDisplayHandle } from "../display/display.ts";
 import { createHost, HOST } from "../display/host.ts";
 import { metadataOf } from "../display/metadata.ts";
 import { Guard, isInterrupt, KernelInterrupt } from "../interrupt/guard.ts";
@@ -103,7 +103,7 @@ export class Session {
       this.#positions.add(source);
       const value = await this.#runCell(source, request.code);
       await this.#displays();
-      if (value !== undefined && !request.silent) await this.#showResult(cell, value);
+      if (value !== undefined && !request.silent && !isDisplayHandle(value)) await this.#showResult(cell, value);
       outcome = { status: "ok", expressions: await this.#expressions(request.userExpressions ?? {}) };
     } catch (error) {
       if (isInterrupt(error)) this.#running.abort.abort(error);

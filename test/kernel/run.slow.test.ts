@@ -139,6 +139,14 @@ describe("a notebook", () => {
     assert.equal(run("slow2.ipynb", "--timeout", "0.5").status, 1);
   });
 
+  it("shows what display() shows once", () => {
+    notebook("display.ipynb", "display({ a: 1 })", "const shown = display(1, { id: 'x' }); shown.update(2); shown");
+    assert.equal(run("display.ipynb").stdout, "{ a: 1 }\n1\n");
+    const [first, second] = read("display.ipynb").cells.map((cell) => cell.outputs!);
+    assert.deepEqual(first, [{ output_type: "display_data", data: { "text/plain": "{ a: 1 }" }, metadata: {} }]);
+    assert.deepEqual(second, [{ output_type: "display_data", data: { "text/plain": "2" }, metadata: {} }]);
+  });
+
   it("keeps a flood of output whole", () => {
     notebook("flood.ipynb", "for (let i = 0; i < 20000; i++) console.log('line', i)");
     const { status, stdout } = run("flood.ipynb");
