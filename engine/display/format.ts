@@ -72,3 +72,14 @@ export function widthOf(text: string): number {
 
 export const padEnd = (text: string, width: number): string => text + " ".repeat(Math.max(0, width - widthOf(text)));
 export const padStart = (text: string, width: number): string => " ".repeat(Math.max(0, width - widthOf(text))) + text;
+
+const BARS = "▁▂▃▄▅▆▇█";
+
+/** A line of bars from 0 to `top` (the largest, unless given). */
+export function sparkline(values: ArrayLike<number>, top?: number): string {
+  const list = Array.from(values);
+  const most = top ?? Math.max(...list.filter(Number.isFinite), 0);
+  return list
+    .map((v) => (Number.isFinite(v) ? BARS[Math.min(7, Math.max(0, Math.floor((v / (most || 1)) * 8)))] : " "))
+    .join("");
+}

@@ -1,5 +1,6 @@
 import type { Captured, SiteCapture } from "../run/captured.ts";
 import { SUMMARY } from "../run/captured.ts";
+import { alive } from "../tables/alive.ts";
 import { visible } from "../tables/attention.ts";
 import { quantile } from "./scope.ts";
 
@@ -59,10 +60,11 @@ export function binned(
   const values = Array.from(size, (count) => new Float32Array(count));
   const filled = new Int32Array(n);
   for (const { capture, at } of heads) {
+    const data = alive(capture);
     const [count, width] = [capture.shape[1], capture.shape[2] ?? SUMMARY.length];
     for (let row = 0; row < capture.rows.length; row++) {
       const bin = binOf(run.tokens.pos[capture.rows[row]]);
-      values[bin][filled[bin]++] = capture.data[(row * count + at) * width + s];
+      values[bin][filled[bin]++] = data[(row * count + at) * width + s];
     }
   }
   const bins = values.flatMap((v, i) => (v.length > 0 ? [i] : []));
@@ -85,7 +87,7 @@ export function mostFocused(run: Captured, heads: readonly Head[], chunk: number
     for (let row = 0; row < h.capture.rows.length; row++) {
       const seen = visible(run.tokens.pos[h.capture.rows[row]], chunk);
       if (seen < CROWD) continue;
-      sum += h.capture.data[(row * count + h.at) * width] / Math.log(seen);
+      sum += alive(h.capture)[(row * count + h.at) * width] / Math.log(seen);
       n++;
     }
     if (n > 0 && sum / n < least) {

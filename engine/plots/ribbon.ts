@@ -123,7 +123,7 @@ export function ribbonHtml(x: Ribbon): string {
   const rows = x.layers.map(({ layer, pieces }) => {
     const spans = pieces.map((p) => {
       const { text: shown, breaks } = visible(p.text);
-      const line = p.firm > 0 ? `border-bottom:${p.firm}px solid #23272e` : "border-bottom:1px dotted #23272e";
+      const line = p.firm > 0 ? `border-bottom:${p.firm}px solid #8a8f98` : "border-bottom:1px dotted #8a8f98";
       return `<span title="${escapeHtml(p.title)}" style="background-color:${p.color};color:${inkOn(p.color)};padding:1px 2px;margin-right:1px;${line}">${escapeHtml(shown)}<sub style="font-size:70%">${p.expert}</sub></span>${breaks ? "<br>" : "&#8203;"}`;
     });
     const head = x.layers.length > 1 ? `<div><small>layer ${layer}</small></div>` : "";

@@ -2,6 +2,7 @@ import { num, token } from "../display/format.ts";
 import type { Captured } from "../run/captured.ts";
 import type { Layers } from "../sites/selector.ts";
 import { type RoutingBlock, routingBlock } from "../tables/routing-block.ts";
+import { contextOf } from "../tables/tokens-of.ts";
 import { EXPERT_COLORS, expertColors, NAMEABLE, type Scale, UTIL_SCALE } from "./color.ts";
 import type { Figure } from "./figure.ts";
 import { chooseLayers, layerTicks, quantile, tokens, tokenTicks } from "./scope.ts";
@@ -34,6 +35,7 @@ export function tokenMap(run: Captured, o: TokenMapOptions = {}): Figure {
   const rows = Array.from({ length: columns }, (_, i) => b.rows[i * pool]);
   const x = tokenTicks(run, rows, width - 90);
   const small = z.length <= 8000 && pool === 1;
+  const few = z.length <= 2000;
   const margins = b.hasLogits && small ? b.rivals : null;
   return {
     title: marginal ? "How firmly each token was routed" : "Which expert each token chose",
@@ -81,7 +83,7 @@ export function tokenMap(run: Captured, o: TokenMapOptions = {}): Figure {
                     const e = entryOf(b, b.rows[i], layers[l]);
                     const firm =
                       margins && e >= 0 ? `, margin ${num(margins.margin[e], 3)} over ${margins.runnerUp[e]}` : "";
-                    return `t ${b.rows[i]} “${token(run.tokens.text[b.rows[i]])}”, layer ${layers[l]}: expert ${chosen[l * columns + i]}${firm}`;
+                    return `t ${b.rows[i]} “${token(few ? contextOf(run, b.rows[i], 4) : run.tokens.text[b.rows[i]], 48)}”, layer ${layers[l]}: expert ${chosen[l * columns + i]}${firm}`;
                   },
                 }
               : {}),

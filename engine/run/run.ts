@@ -1,3 +1,4 @@
+import { loadStrip } from "../display/load-strip.ts";
 import { shows } from "../display/show.ts";
 import type { Edit } from "../edits/edit.ts";
 import { ArgumentError, CaptureError, didYouMean, ReleasedError } from "../errors.ts";
@@ -338,6 +339,8 @@ function runSummary(c: Captured): string {
   const sites = new Map<string, number>();
   for (const s of c.captures.values()) sites.set(s.site, (sites.get(s.site) ?? 0) + 1);
   lines.push(`  captured: ${[...sites].map(([site, n]) => (n > 1 ? `${site} ×${n}` : site)).join(", ") || "nothing"}`);
+  const load = loadStrip(c);
+  if (load) lines.push(`  ${load}`);
   lines.push(`  prefill ${meta.prefillMs.toFixed(1)} ms${made ? `, ${meta.tokensPerSecond.toFixed(1)} tokens/s` : ""}`);
   return lines.join("\n");
 }

@@ -1,5 +1,6 @@
 import { num } from "../display/format.ts";
 import { type Captured, captureKey, capturesOf, type SiteCapture, SUMMARY } from "../run/captured.ts";
+import { alive } from "./alive.ts";
 import { coded, computed, numbers } from "./column.ts";
 import { notCaptured, sameRows } from "./routing-block.ts";
 import { Table } from "./table.ts";
@@ -41,7 +42,7 @@ export function attentionTable(run: Captured): Table<Attention> {
   const n = order.length;
   const stat = (name: (typeof SUMMARY)[number]) => {
     const s = SUMMARY.indexOf(name);
-    return (i: number) => captures[order.capture[i]].data[order.at[i] * SUMMARY.length + s];
+    return (i: number) => alive(captures[order.capture[i]])[order.at[i] * SUMMARY.length + s];
   };
   const kind = captures.map((c) => (facts.layers[c.layer].kind === "global" ? 0 : 1));
   const scales = captures.map((c) => scaleOf(run, c.layer));
@@ -86,7 +87,7 @@ export function scaleOf(run: Captured, layer: number): (t: number) => number {
   });
   return (t) => {
     const row = place.get(t);
-    return row === undefined ? law(run.tokens.pos[t]) : captured.data[row];
+    return row === undefined ? law(run.tokens.pos[t]) : alive(captured)[row];
   };
 }
 

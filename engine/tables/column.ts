@@ -1,3 +1,5 @@
+import { gone } from "./alive.ts";
+
 /** The typed columns that tables are made of. A column is anything with `length` and `at`; numbers lie in typed arrays. */
 export type NumberArray =
   | Float64Array
@@ -59,14 +61,16 @@ export function numbers(
 ): NumberColumn {
   let made = typeof source !== "function";
   const make = typeof source === "function" ? once(source) : () => source;
+  const rows = length ?? make().length;
   const array = () => {
     const all = make();
+    if (all.length < rows) throw gone();
     made = true;
     return all;
   };
   return {
     type: "number",
-    length: length ?? array().length,
+    length: rows,
     none,
     get array() {
       return array();

@@ -1,5 +1,6 @@
 import { ArgumentError } from "../errors.ts";
 import { type Captured, captureKey, type LayerFacts } from "../run/captured.ts";
+import { alive } from "./alive.ts";
 import { type ColumnData, coded, grid, numbers, once } from "./column.ts";
 import { notCaptured, routingBlock } from "./routing-block.ts";
 import { Table } from "./table.ts";
@@ -103,6 +104,7 @@ function outputs(run: Captured, groups: number, groupOf: Int32Array | null): { n
   for (let l = 0; l < L; l++) {
     const out = run.captures.get(captureKey("expert.out", b.layers[l]));
     if (!out) throw notCaptured(`What the experts of layer ${b.layers[l]} wrote`, 'at.layers("moe").expert.out');
+    const data = alive(out);
     const d = out.shape[2];
     const place = new Map<number, number>();
     out.rows.forEach((t, row) => {
@@ -117,7 +119,7 @@ function outputs(run: Captured, groups: number, groupOf: Int32Array | null): { n
         const at = (g * L + l) * E + b.expert[i * k + s];
         let [sum, top] = [0, max[at]];
         for (let j = 0, p = (row * k + s) * d; j < d; j++, p++) {
-          const v = Math.abs(out.data[p]);
+          const v = Math.abs(data[p]);
           sum += v * v;
           if (v > top) top = v;
         }

@@ -1,5 +1,6 @@
 import { ArgumentError } from "../errors.ts";
 import type { Captured } from "../run/captured.ts";
+import { gone } from "./alive.ts";
 import { numbers, strings } from "./column.ts";
 import { Table } from "./table.ts";
 
@@ -19,6 +20,7 @@ export function nextTable(run: Captured, seq = 0): Table<Next> {
   const { vocab } = run.facts;
   if (!Number.isInteger(seq) || seq < 0 || seq >= run.sequences)
     throw new ArgumentError(`next: there is no sequence ${seq}; the run has ${run.sequences}`);
+  if (run.last.length === 0 && vocab > 0) throw gone();
   const logits = run.last.subarray(seq * vocab, (seq + 1) * vocab);
   let top = -Infinity;
   for (const v of logits) if (v > top) top = v;

@@ -1,5 +1,6 @@
 import { CaptureError } from "../errors.ts";
 import { type Captured, captureKey, capturesOf, type SiteCapture } from "../run/captured.ts";
+import { alive } from "./alive.ts";
 import { once } from "./column.ts";
 
 /**
@@ -75,6 +76,7 @@ function build(run: Captured): RoutingBlock {
   const { t, layerAt, rowAt } = dense ? denseEntries(choices) : raggedEntries(choices);
   const length = t.length;
   const expert = new Int32Array(length * k);
+  choices.forEach(alive);
   for (let i = 0; i < length; i++) {
     const from = choices[layerAt[i]].data;
     for (let s = 0; s < k; s++) expert[i * k + s] = from[rowAt[i] * k + s];
@@ -87,7 +89,7 @@ function build(run: Captured): RoutingBlock {
     const capture = logits[layerAt[i]];
     const row = capture ? finder[layerAt[i]](rowAt[i], t[i]) : -1;
     if (!capture || row < 0) throw notCaptured("The router's logits", 'at.layers("moe").router.logits');
-    return { data: capture.data, from: row * experts };
+    return { data: alive(capture), from: row * experts };
   };
 
   const score = once(() => {
@@ -97,7 +99,7 @@ function build(run: Captured): RoutingBlock {
       const capture = scores[layerAt[i]];
       const row = capture ? finders[layerAt[i]](rowAt[i], t[i]) : -1;
       if (!capture || row < 0) throw notCaptured("The router's score", '"routing"');
-      for (let s = 0; s < k; s++) out[i * k + s] = capture.data[row * k + s];
+      for (let s = 0; s < k; s++) out[i * k + s] = alive(capture)[row * k + s];
     }
     return out;
   });

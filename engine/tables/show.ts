@@ -1,5 +1,6 @@
 import { clip, count, escapeHtml, num, padEnd, padStart, token, widthOf } from "../display/format.ts";
 import { shows } from "../display/show.ts";
+import { CaptureError, ReleasedError } from "../errors.ts";
 import type { ColumnData } from "./column.ts";
 import type { TableOptions } from "./table.ts";
 
@@ -30,7 +31,7 @@ function cells({ columns, length, options }: View): Cells {
   const n = length <= ROWS + 2 ? length : ROWS;
   const rows = Array.from({ length: n }, (_, i) => shown.map(([, c]) => cell(c, i)));
   const hidden = columns.size - shown.length;
-  const summary = options.summary?.();
+  const summary = attempt(() => options.summary?.());
   return {
     names: shown.map(([name]) => name),
     right: shown.map(([, c]) => c.type === "number"),
@@ -42,17 +43,23 @@ function cells({ columns, length, options }: View): Cells {
   };
 }
 
-/** A column that cannot be had (not captured) shows as such; the others stay readable. */
-function cell(column: ColumnData, row: number): string {
+/** What cannot be had (not captured, disposed) shows as such; the rest stays readable. */
+function attempt(make: () => string | undefined): string {
   try {
+    return make() ?? "";
+  } catch (e) {
+    return e instanceof CaptureError ? "not captured" : e instanceof ReleasedError ? "disposed" : "error";
+  }
+}
+
+function cell(column: ColumnData, row: number): string {
+  return attempt(() => {
     if (column.type === "number" && column.costly?.()) return "…";
     const v = column.at(row);
     if (v === null) return "–";
     if (typeof v === "number") return Number.isNaN(v) ? "–" : num(v);
     return typeof v === "boolean" ? (v ? "yes" : "no") : token(v, 32);
-  } catch {
-    return "not captured";
-  }
+  });
 }
 
 export function tableText(view: View): string {

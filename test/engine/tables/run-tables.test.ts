@@ -323,3 +323,24 @@ test("alignment by text survives insertions", () => {
   for (let i = 0; i < rows.a.length; i++) assert.equal(a.tokens.ids[rows.a[i]], ids[rows.b[i]]);
   assert.throws(() => align(a, b, "words" as "text"), /align is "pos" or "text"/);
 });
+
+test("a disposed run's memory is not read as zeros or NaN", () => {
+  const run = synthetic({ length: 10 });
+  const [routing, tokens, attention] = [routingTable(run), tokensTable(run), attentionTable(run)];
+  assert.equal(routing.column("expert").length, 80);
+  // What the engine does on release: it detaches the buffers.
+  for (const c of run.captures.values()) structuredClone(c.data, { transfer: [c.data.buffer as ArrayBuffer] });
+  structuredClone(run.tokens.logprob, { transfer: [run.tokens.logprob.buffer as ArrayBuffer] });
+  structuredClone(run.last, { transfer: [run.last.buffer as ArrayBuffer] });
+  for (const touch of [
+    () => routing.column("margin"),
+    () => routing.at(3),
+    () => tokens.at(1),
+    () => attention.column("entropy"),
+    () => attention.at(0),
+    () => routingTable({ ...run }),
+    () => nextTable(run),
+  ])
+    assert.throws(touch, { name: "ReleasedError", message: /the run behind this was disposed/ });
+  assert.match(inspect(routing), /disposed/);
+});

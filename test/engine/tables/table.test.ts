@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inspect } from "node:util";
+import { CaptureError } from "../../../engine/errors.ts";
 import { DISPLAY } from "../../../engine/host.ts";
 import { booleans, coded, grid, numbers, strings } from "../../../engine/tables/column.ts";
 import { random } from "../../../engine/tables/random.ts";
@@ -190,7 +191,7 @@ test("the view is bounded, escaped, and readable when a column cannot be had", a
     {
       a: numbers(Int32Array.of(1)),
       b: numbers(() => {
-        throw new Error("not captured");
+        throw new CaptureError("The margin was not captured");
       }, 1),
     },
     { name: "broken" },
