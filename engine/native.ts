@@ -118,7 +118,7 @@ export interface Captured {
   rows: Int32Array;
 }
 
-/** Which rows an edit touches. Absent means all. Ranges are half-open pairs [from, to). Several conditions must all hold. */
+/** Which rows an edit touches. Absent means all. All four are half-open pairs [from, to). Several conditions must all hold. */
 export interface RowFilter {
   t?: Int32Array;
   pos?: Int32Array;
@@ -135,11 +135,16 @@ export type NativeEdit = { rows: RowFilter; layers: Uint8Array } & (
   /** `[rows, layers, topk]` expert ids, -1: free choice. Row = t of the run. Scores are the run's own. */
   | { op: "route.replay"; choice: Int32Array; rowsRecorded: number }
   | { op: "attn.temperature"; law: "off" | "floor"; floor: number; scale: number }
-  | { op: "site.zero" | "site.scale" | "site.add" | "site.patch"; site: string; heads: Int32Array | null;
+  | {
+      op: "site.zero" | "site.scale" | "site.add" | "site.patch";
+      site: string;
+      heads: Int32Array | null;
       /** scale: the factor; add: the amount. */
       amount: number;
       /** add: one vector `[width]`. patch: `[n, width]`, for the rows named in `patchRows` (t of this run). */
-      values: Float32Array | null; patchRows: Int32Array | null }
+      values: Float32Array | null;
+      patchRows: Int32Array | null;
+    }
 );
 
 export interface ForwardSpec {
@@ -224,8 +229,19 @@ export interface Native {
   /** What the step multiplies q and k with at these absolute positions, made by the step's own code (long positions cannot be
    * reached by a run): `cos` and `sin` `[positions, headDim / 2]` of the rotation (`config.rope` decides the mode, `config.chunk`
    * the in-chunk position of "accurate"), `temperature` `[positions]` of a NoPE layer. */
-  positional(config: NativeConfig, positions: Int32Array): { cos: Float32Array; sin: Float32Array; temperature: Float32Array };
+  positional(
+    config: NativeConfig,
+    positions: Int32Array,
+  ): { cos: Float32Array; sin: Float32Array; temperature: Float32Array };
 }
 
 /** Native errors carry `code` and, where it applies, `where`. `engine/errors.ts` turns them into the typed ones. */
-export type NativeErrorCode = "cancelled" | "released" | "memory" | "budget" | "file" | "nonfinite" | "argument" | "internal";
+export type NativeErrorCode =
+  | "cancelled"
+  | "released"
+  | "memory"
+  | "budget"
+  | "file"
+  | "nonfinite"
+  | "argument"
+  | "internal";
