@@ -74,6 +74,7 @@ async function runCell(cell: NotebookCell, count: number): Promise<0 | 1> {
   );
   clearTimeout(limit);
   clearTimeout(stuck);
+  if (outcome.status === "ok" && outcome.page) print(1, `${outcome.page["text/plain"]}\n`);
   progress.end();
   const mayFail = (cell.metadata["tags"] as string[] | undefined)?.includes("raises-exception");
   return outcome.status === "error" && !mayFail ? 1 : 0;

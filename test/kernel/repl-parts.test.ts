@@ -174,11 +174,7 @@ describe("completion at the prompt", () => {
     editor.set(text);
     return {
       editor,
-      assist: new Assist(
-        editor,
-        async () => language,
-        () => {},
-      ),
+      assist: new Assist(editor, { language: async () => language, code: (text) => text }, () => {}),
     };
   };
   it("inserts the only one, else what all begin with, and then offers them", async () => {

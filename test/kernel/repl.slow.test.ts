@@ -103,6 +103,8 @@ describe("the prompt", () => {
     await t.shows("[2]>");
     t.send("add\x1bh");
     await t.shows(/function add\(a: number, b\?: number\): number[\s\S]*Adds\./);
+    t.send(`?${ENTER}`);
+    await t.shows(/\[2\]> add\?\n[\s\S]*Adds\.[\s\S]*\[3\]>/);
   });
 
   it("remembers over sessions, walks back, and searches", async () => {

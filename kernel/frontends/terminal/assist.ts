@@ -5,17 +5,24 @@ import { commonPrefix, Menu } from "./menu.ts";
 
 const HELP_ROWS = 12;
 
+/** What is needed of cells.ts. */
+export interface LanguageOfCells {
+  language(): Promise<Language>;
+  /** The text with its magics blanked. */
+  code(text: string): string;
+}
+
 export class Assist {
   readonly #editor: Editor;
-  readonly #language: () => Promise<Language>;
+  readonly #cells: LanguageOfCells;
   readonly #changed: () => void;
   #menu: Menu | null = null;
   #help: string[] = [];
 
   /** @param changed an answer came: draw. */
-  constructor(editor: Editor, language: () => Promise<Language>, changed: () => void) {
+  constructor(editor: Editor, cells: LanguageOfCells, changed: () => void) {
     this.#editor = editor;
-    this.#language = language;
+    this.#cells = cells;
     this.#changed = changed;
   }
 
@@ -42,7 +49,7 @@ export class Assist {
       this.#editor.insert("  ");
       return;
     }
-    const { items, start, end } = await (await this.#language()).complete(text, cursor);
+    const { items, start, end } = await (await this.#cells.language()).complete(this.#cells.code(text), cursor);
     // Typed on meanwhile: the answer is to another question.
     if (this.#editor.text !== text || this.#editor.cursor !== cursor) return;
     const prefix = commonPrefix(items.map((item) => item.text));
@@ -59,7 +66,7 @@ export class Assist {
 
   async explain(): Promise<void> {
     const { text, cursor } = this.#editor;
-    const bundle = await (await this.#language()).inspect(text, cursor, 1);
+    const bundle = await (await this.#cells.language()).inspect(this.#cells.code(text), cursor, 1);
     if (this.#editor.text !== text) return;
     const lines = String(bundle?.["text/plain"] ?? "nothing is known here").split("\n");
     this.#help = lines.slice(0, HELP_ROWS);

@@ -35,6 +35,7 @@ export async function executeInput(begin: string | null): Promise<void> {
       refused: failed,
     };
     const outcome = await cells.run({ code, count: index + 1 }, view);
+    if (outcome.status === "ok" && outcome.page) writeAll(1, `${outcome.page["text/plain"]}\n`);
     if (outcome.status === "error") {
       exitCode = 1;
       break;

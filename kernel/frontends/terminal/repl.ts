@@ -6,6 +6,7 @@ import { connectSession } from "../../bridge/session-client.ts";
 import { completeness } from "../../language/completeness.ts";
 import { Cells } from "../cells.ts";
 import { History } from "../history.ts";
+import { splitQuestion } from "../magics.ts";
 import { Assist } from "./assist.ts";
 import { banner } from "./banner.ts";
 import { Editor, type Key } from "./editor.ts";
@@ -33,11 +34,7 @@ export class Repl {
     input: (_, prompt, password) => this.#ask(prompt, password),
   });
   readonly #cells = new Cells(this.#client);
-  readonly #assist = new Assist(
-    this.#editor,
-    () => this.#cells.language(),
-    () => this.#draw(),
-  );
+  readonly #assist = new Assist(this.#editor, this.#cells, () => this.#draw());
   readonly #history = new History();
   readonly #recall = new Recall(this.#history.tail(HISTORY).map(({ input }) => input));
   #keyboard: Keyboard | null = null;
@@ -122,7 +119,7 @@ export class Repl {
 
   #return(): void {
     const { text, cursor } = this.#editor;
-    const state = text.trimStart().startsWith("%") ? { status: "complete" as const } : completeness(text);
+    const state = splitQuestion(text) ? { status: "complete" as const } : completeness(this.#cells.code(text));
     if (state.status === "incomplete") this.#editor.insert(`\n${text.slice(cursor).trim() === "" ? state.indent : ""}`);
     else if (text.trim() !== "") this.#enter(text.trimEnd());
   }
@@ -199,7 +196,7 @@ export class Repl {
     for (let code = this.#queue.shift(); code !== undefined && !this.#ending; code = this.#queue.shift()) {
       const count = ++this.#count;
       this.#history.add(count, code);
-      await this.#cells.run(
+      const outcome = await this.#cells.run(
         { code, count, allowInput: true },
         {
           started() {},
@@ -208,6 +205,7 @@ export class Repl {
         },
       );
       this.#question = null;
+      if (outcome.status === "ok" && outcome.page) this.#screen.print(`${outcome.page["text/plain"]}\n`);
       if (this.#queue.length) this.#echo(this.#queue[0], count + 1);
     }
     this.#running = false;
