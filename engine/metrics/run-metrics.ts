@@ -1,7 +1,7 @@
 import { num } from "../display/format.ts";
-import { chooseLayers } from "../plots/scope.ts";
 import type { Captured, LayerFacts } from "../run/captured.ts";
 import type { Layers } from "../sites/selector.ts";
+import { chooseLayers } from "../tables/choose.ts";
 import { coded, numbers } from "../tables/column.ts";
 import { countLoad, type LoadCounts } from "../tables/expert-load.ts";
 import { routingBlock } from "../tables/routing-block.ts";

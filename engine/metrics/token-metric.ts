@@ -4,6 +4,7 @@ import { byLayer, routingBlock } from "../tables/routing-block.ts";
 import { Table } from "../tables/table.ts";
 import { mean } from "./load-metric.ts";
 import { Metric } from "./metric.ts";
+import { quantile } from "./quantile.ts";
 
 /** One row a layer: quantiles over tokens. */
 export interface LayerQuantiles {
@@ -71,10 +72,4 @@ export function tokenMetric(
       { name: measure.name, context: { layers: run.facts.layers } },
     ),
   });
-}
-
-function quantile(sorted: ArrayLike<number>, q: number): number {
-  const at = q * (sorted.length - 1);
-  const i = Math.floor(at);
-  return sorted[i] + (sorted[Math.min(sorted.length - 1, i + 1)] - sorted[i]) * (at - i);
 }

@@ -1,8 +1,8 @@
+import { quantile } from "../metrics/quantile.ts";
 import type { Captured, SiteCapture } from "../run/captured.ts";
 import { SUMMARY } from "../run/captured.ts";
 import { alive } from "../tables/alive.ts";
 import { visible } from "../tables/attention.ts";
-import { quantile } from "./scope.ts";
 
 /** One head of one layer in a captured attention summary. */
 export interface Head {

@@ -3,11 +3,12 @@ import { ArgumentError } from "../errors.ts";
 import { type Captured, capturesOf } from "../run/captured.ts";
 import type { Layers } from "../sites/selector.ts";
 import { visible } from "../tables/attention.ts";
+import { chooseLayers } from "../tables/choose.ts";
 import { notCaptured } from "../tables/routing-block.ts";
 import { binned, type Head, headsOf, mostFocused, type Series } from "./attn-bins.ts";
 import { GREY, SERIES } from "./color.ts";
 import type { Figure, LegendItem, Line, Mark, Panel } from "./figure.ts";
-import { chooseLayers, tokens } from "./scope.ts";
+import { tokens } from "./scope.ts";
 
 export interface AttnEntropyOptions {
   layer?: Layers;

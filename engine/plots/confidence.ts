@@ -1,11 +1,13 @@
 import { num } from "../display/format.ts";
+import { quantile } from "../metrics/quantile.ts";
 import type { Captured } from "../run/captured.ts";
 import type { Layers } from "../sites/selector.ts";
+import { chooseLayers } from "../tables/choose.ts";
 import { byLayer, routingBlock } from "../tables/routing-block.ts";
 import { SERIES } from "./color.ts";
 import type { Figure, Mark } from "./figure.ts";
 import { range } from "./load-map.ts";
-import { chooseLayers, layerTicks, quantile, tokens } from "./scope.ts";
+import { layerTicks, tokens } from "./scope.ts";
 
 export interface ConfidenceOptions {
   by?: "margin" | "entropy";

@@ -1,14 +1,16 @@
 import { clip, escapeHtml, num, padEnd } from "../display/format.ts";
 import { ArgumentError } from "../errors.ts";
+import { quantile } from "../metrics/quantile.ts";
 import type { Captured } from "../run/captured.ts";
 import type { Layers } from "../sites/selector.ts";
+import { chooseLayers } from "../tables/choose.ts";
 import { type RoutingBlock, routingBlock } from "../tables/routing-block.ts";
 import { EXPERT_COLORS, inkOn, NAMEABLE, REST } from "./color.ts";
 import type { Figure } from "./figure.ts";
 import { drawable, face, MONO } from "./font.ts";
 import { PAD, TEXT, wrap } from "./layout.ts";
 import { type RibbonData, ribbonData } from "./ribbon-data.ts";
-import { chooseLayers, quantile, tokens } from "./scope.ts";
+import { tokens } from "./scope.ts";
 import { INK, r, svgDocument, text } from "./svg.ts";
 import { entryOf, tokenMap } from "./token-map.ts";
 

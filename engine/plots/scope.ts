@@ -1,43 +1,7 @@
 import { count, token } from "../display/format.ts";
 import { ArgumentError } from "../errors.ts";
-import type { Captured, LayerFacts } from "../run/captured.ts";
-import type { Layers } from "../sites/selector.ts";
+import type { Captured } from "../run/captured.ts";
 import type { Tick } from "./figure.ts";
-
-/** Which of the layers at hand an option names. */
-export function chooseLayers(
-  want: Layers | undefined,
-  have: ArrayLike<number>,
-  facts: readonly LayerFacts[],
-  where: string,
-): number[] {
-  const all = Array.from(have);
-  const test = layerTest(want, facts, where);
-  const chosen = all.filter(test);
-  if (chosen.length === 0)
-    throw new ArgumentError(`${where}: no captured layer is ${JSON.stringify(want)}; there are ${all.join(", ")}`);
-  return chosen;
-}
-
-function layerTest(want: Layers | undefined, facts: readonly LayerFacts[], where: string): (layer: number) => boolean {
-  if (want === undefined || want === "*") return () => true;
-  if (typeof want === "number") return (l) => l === (want < 0 ? facts.length + want : want);
-  if (want === "global" || want === "chunked") return (l) => facts[l].kind === want;
-  if (want === "moe" || want === "dense") return (l) => facts[l].moe === (want === "moe");
-  if (Array.isArray(want)) return (l) => want.includes(l);
-  if (typeof want === "object" && want !== null) {
-    const { lt, lte, gt, gte, ne } = want as { lt?: number; lte?: number; gt?: number; gte?: number; ne?: number };
-    return (l) =>
-      (lt === undefined || l < lt) &&
-      (lte === undefined || l <= lte) &&
-      (gt === undefined || l > gt) &&
-      (gte === undefined || l >= gte) &&
-      l !== ne;
-  }
-  throw new ArgumentError(
-    `${where}: layer takes a number, a list, { lt, gte, … }, "global", "chunked", "moe" or "dense", not ${JSON.stringify(want)}`,
-  );
-}
 
 /** A token row of the run; negative counts from the end. */
 export function tokenRow(run: Captured, t: number, where: string): number {
@@ -86,12 +50,3 @@ export function tokenTicks(
 }
 
 export const tokens = (n: number): string => `${count(n)} ${n === 1 ? "token" : "tokens"}`;
-
-/** The value below which the share `q` of the sorted numbers lies, between neighbours by linear interpolation. */
-export function quantile(sorted: ArrayLike<number>, q: number): number {
-  if (sorted.length === 0) return Number.NaN;
-  const at = q * (sorted.length - 1);
-  const i = Math.floor(at);
-  const next = Math.min(sorted.length - 1, i + 1);
-  return sorted[i] + (sorted[next] - sorted[i]) * (at - i);
-}

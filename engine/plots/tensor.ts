@@ -1,11 +1,11 @@
 import { num } from "../display/format.ts";
+import { quantile } from "../metrics/quantile.ts";
 import { edges, type Range, rangeOf } from "../tensors/range.ts";
 import type { Tensor } from "../tensors/tensor.ts";
 import { type Scale, SERIES } from "./color.ts";
 import type { Figure, Panel, Tick } from "./figure.ts";
 import { figurePlot, type Plot } from "./plot.ts";
 import { toBase64, toPNG } from "./png.ts";
-import { quantile } from "./scope.ts";
 import { toSVG } from "./svg.ts";
 
 export interface TensorPlots {

@@ -1,11 +1,13 @@
 import { num, token } from "../display/format.ts";
+import { quantile } from "../metrics/quantile.ts";
 import type { Captured } from "../run/captured.ts";
 import type { Layers } from "../sites/selector.ts";
+import { chooseLayers } from "../tables/choose.ts";
 import { type RoutingBlock, routingBlock } from "../tables/routing-block.ts";
 import { contextOf } from "../tables/tokens-of.ts";
 import { EXPERT_COLORS, expertColors, NAMEABLE, type Scale, UTIL_SCALE } from "./color.ts";
 import type { Figure } from "./figure.ts";
-import { chooseLayers, layerTicks, quantile, tokens, tokenTicks } from "./scope.ts";
+import { layerTicks, tokens, tokenTicks } from "./scope.ts";
 
 export interface TokenMapOptions {
   color?: "expert" | "margin";

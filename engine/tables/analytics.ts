@@ -3,7 +3,7 @@ import { ArgumentError, PackageError } from "../errors.ts";
 import { booleans, type ColumnData, numbers, strings } from "./column.ts";
 
 /** Optional packages: asked for when used, with the command that installs them when absent. */
-async function peer<T>(name: string, install: string, what: string): Promise<T> {
+export async function peer<T>(name: string, install: string, what: string): Promise<T> {
   try {
     return (await import(name)) as T;
   } catch (cause) {

@@ -1,6 +1,6 @@
 import { ArgumentError } from "../errors.ts";
 import type { LayerFacts } from "../run/captured.ts";
-import type { Compare } from "../sites/selector.ts";
+import { type Compare, type Layers, layersOf } from "../sites/selector.ts";
 import type { ColumnData, NumberColumn } from "./column.ts";
 
 /** What the meaning of a selector hangs on, besides the column. */
@@ -60,16 +60,8 @@ function resolve(
   where: string,
 ): unknown {
   if (name === "layer" && typeof condition === "string") {
-    const layers = context.layers;
-    if (layers) {
-      if (condition === "global" || condition === "chunked")
-        return layers.filter((l) => l.kind === condition).map((l) => l.index);
-      if (condition === "moe" || condition === "dense")
-        return layers.filter((l) => l.moe === (condition === "moe")).map((l) => l.index);
-    }
-    throw new ArgumentError(
-      `${where}: layer takes a number, a list, { lt, gte, … }, "global", "chunked", "moe" or "dense", not "${condition}"`,
-    );
+    if (context.layers) return layersOf(condition as Layers, context.layers, where).map((l) => l.index);
+    throw new ArgumentError(`${where}: kinds of layers mean nothing in this table; give layer numbers`);
   }
   if (!FROM_END.has(name)) return condition;
   const end = name === "t" && context.rows !== undefined ? context.rows : largest(column) + 1;

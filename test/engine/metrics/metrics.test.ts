@@ -169,7 +169,7 @@ test("r.metrics: values by layer, chance beside them, a warning for few tokens",
   near(m.routingEntropy().baseline.uniform, Math.log(8));
   for (const name of ["effectiveExperts", "loadEntropy", "balancedness", "cv", "gini"] as const)
     assert.ok(Number.isFinite(m[name]().value));
-  assert.throws(() => m.maxVio({ layer: 99 }), /no captured layer is 99/);
+  assert.throws(() => m.maxVio({ layer: 99 }), /there is no layer 99/);
 });
 
 function median(x: Iterable<number>): number {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { tableFromIPC, tableToIPC } from "apache-arrow";
 import { asyncBufferFromFile, parquetReadObjects } from "hyparquet";
+import { peer } from "../../../engine/tables/analytics.ts";
 import { booleans, numbers, strings } from "../../../engine/tables/column.ts";
 import { Table } from "../../../engine/tables/table.ts";
 
@@ -102,4 +103,13 @@ test("DuckDB answers a query about the table", async () => {
     table.sql("select nope from t"),
     /sql: .*nope[\s\S]*The table is called t; its columns are id, x/,
   );
+});
+
+test("an optional package that is absent is asked for by name, with the command", async () => {
+  await assert.rejects(peer("@moescope/no-such-package", "Install it with: npm install x", "sql()"), {
+    name: "PackageError",
+    code: "package",
+    message:
+      "sql() needs the package @moescope/no-such-package, which is not installed. Install it with: npm install x.",
+  });
 });
