@@ -34,6 +34,10 @@ const END_MS = 3000;
 const BLOCKED_MS = 1000;
 const LAST_PING = -1;
 
+const CANNOT_STOP =
+  "This code cannot be stopped while it computes: something in the session uses AsyncLocalStorage, and on this version of Node stopping it would end the kernel. " +
+  "It ends at its next await. Otherwise restart the kernel, or use Node 24 or newer.\n";
+
 export class SessionClient {
   readonly live: LiveValues;
   /** The session takes cells. */
@@ -62,6 +66,7 @@ export class SessionClient {
     this.#interrupter = new Interrupter(this.#words, this.#inspector, {
       soft: (cell) => this.#post({ type: "interrupt", cell }),
       ping: (sent) => this.#post({ type: "ping", sent }),
+      cannot: (cell) => void this.#sink.stream(cell, "stderr", CANNOT_STOP),
       hold: () => {
         this.#held = [];
       },

@@ -1,4 +1,5 @@
 /** The main thread's end of the bridge: starts a front end in a worker and the session here, and carries messages between them. */
+import { writeSync } from "node:fs";
 import { MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads";
 import { exitProcess } from "../session/process-guard.ts";
 import type { ToFrontend, ToSession } from "./messages.ts";
@@ -20,7 +21,12 @@ export async function hostSession(o: HostOptions): Promise<void> {
   const shared = createShared();
   const words = wordsOf(shared);
   const answers = new MessageChannel();
-  const data: FrontendData = { shared, answers: answers.port2, folder, settings: o.settings };
+  const data: FrontendData = {
+    shared,
+    answers: answers.port2,
+    folder,
+    settings: o.settings,
+  };
   // The worker starts before the session's modules are loaded, so both take their time together.
   const worker = new Worker(o.frontend, {
     workerData: data,
@@ -28,6 +34,8 @@ export async function hostSession(o: HostOptions): Promise<void> {
     stdout: false,
     stderr: false,
   });
+  // Without its front end the process has no purpose; what went wrong is for the log of whoever started it.
+  worker.on("error", (error) => writeSync(2, `moescope kernel: the front end failed: ${error.stack ?? error}\n`));
   worker.on("exit", (code) => {
     Atomics.store(words, Word.closed, 1);
     exitProcess(code);
@@ -46,7 +54,14 @@ export async function hostSession(o: HostOptions): Promise<void> {
       comm: (cell, comm) => post({ type: "comm", cell, comm, mark: ring.mark }),
       input: (cell, prompt, password) => {
         const question = ++asked;
-        post({ type: "input", cell, question, prompt, password, mark: ring.mark });
+        post({
+          type: "input",
+          cell,
+          question,
+          prompt,
+          password,
+          mark: ring.mark,
+        });
         for (;;) {
           const answered = Atomics.load(words, Word.answered);
           if (answered !== question) Atomics.wait(words, Word.answered, answered);
@@ -62,9 +77,14 @@ export async function hostSession(o: HostOptions): Promise<void> {
     switch (message.type) {
       case "execute":
         // Not inside `kernel`: the session itself says when the kernel runs.
-        void session
-          .execute(message.cell, message.request)
-          .then((outcome) => post({ type: "done", cell: message.cell, outcome, mark: ring.mark }));
+        void session.execute(message.cell, message.request).then((outcome) =>
+          post({
+            type: "done",
+            cell: message.cell,
+            outcome,
+            mark: ring.mark,
+          }),
+        );
         break;
       case "interrupt":
         session.interrupt(message.cell);

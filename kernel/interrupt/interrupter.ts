@@ -17,6 +17,8 @@ export interface InterrupterLink {
   /** Sends `interrupt` to the session. */
   soft(cell: number): void;
   ping(sent: number): void;
+  /** The cell's code cannot be terminated without ending the process. */
+  cannot(cell: number): void;
   /** Nothing more is sent to the main thread, but for one empty message, until `release`. */
   hold(): void;
   sendEmpty(): void;
@@ -70,6 +72,7 @@ export class Interrupter {
 
   async #stop(cell: number): Promise<void> {
     let asked = 0;
+    let told = false;
     while (!this.#closed && Atomics.load(this.#words, Word.cell) === cell) {
       const phase = this.#phase.get();
       if (phase === Phase.user) {
@@ -81,7 +84,11 @@ export class Interrupter {
           this.#link.soft(cell);
         } else if (now - asked > GRACE_MS) {
           asked = 0;
-          await this.#claim(phase);
+          if (!(await this.#hooked())) await this.#claim(phase);
+          else if (!told) {
+            told = true;
+            this.#link.cannot(cell);
+          }
         }
       }
       await sleep(asked ? 10 : ROUND_MS);
@@ -111,11 +118,24 @@ export class Interrupter {
         this.#watchUntil = performance.now() + WATCH_MS;
         // The answer may be lost with what is terminated: asked again in any case.
         since = performance.now();
-        await this.#claim(Phase.idle);
+        if (!(await this.#hooked())) await this.#claim(Phase.idle);
         this.#link.ping(sent);
       }
       await sleep(ROUND_MS);
     }
+  }
+
+  /**
+   * Do promises carry async hooks? (On Node before 24 they do as soon as anything uses AsyncLocalStorage.) Then a termination outside the guarded frame
+   * leaves Node's stack of contexts unbalanced, and Node aborts.
+   */
+  async #hooked(): Promise<boolean> {
+    const expression = "Object.getOwnPropertySymbols(Promise.resolve()).length > 0";
+    const reply = this.#inspector.post<{ result: { value?: boolean } }>("Runtime.evaluate", {
+      expression,
+      silent: true,
+    });
+    return (await reply.catch(() => null))?.result.value === true;
   }
 
   /** Terminates what runs, if the main thread still is in that phase; resolves when the termination has landed. */

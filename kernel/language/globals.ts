@@ -13,6 +13,22 @@ interface DisplayFunction {
   clear(options?: { wait?: boolean }): void;
 }
 declare var display: DisplayFunction;
+interface Comm {
+  readonly id: string;
+  readonly target: string;
+  readonly closed: boolean;
+  send(data: unknown, buffers?: Uint8Array[], metadata?: Record<string, unknown>): void;
+  onMessage(fn: (data: any, buffers: Uint8Array[]) => void): void;
+  onClose(fn: (data: any, buffers: Uint8Array[]) => void): void;
+  close(data?: unknown): void;
+}
+/** Two-way channels to the front end. */
+declare var comms: {
+  open(target: string, data?: unknown, options?: { metadata?: Record<string, unknown>; buffers?: Uint8Array[] }): Comm;
+  /** Lets the front end open comms of that name. */
+  register(target: string, handler: (comm: Comm, data: any, buffers: Uint8Array[]) => void): void;
+  unregister(target: string): void;
+};
 /** Asks the user and waits for the answer; null when there is none. */
 declare function prompt(message?: unknown, options?: { password?: boolean }): string | null;
 /** The value of the last cell that ended with one. */

@@ -9,15 +9,27 @@ const ROUNDS = Number(process.env.MOESCOPE_STRESS ?? 200);
 /** Each counts in `rounds` first; `end` says whether it ends by itself. */
 const KINDS: { code: string; ends: boolean }[] = [
   { ends: true, code: "let q0 = 0; for (let i = 0; i < 2e6; i++) q0 += i; q0" },
-  { ends: true, code: "await null; let q1 = 0; for (let i = 0; i < 2e6; i++) q1 += i; q1" },
+  {
+    ends: true,
+    code: "await null; let q1 = 0; for (let i = 0; i < 2e6; i++) q1 += i; q1",
+  },
   {
     ends: true,
     code: "await new Promise((r) => setTimeout(r, 3)); let q2 = 0; for (let i = 0; i < 2e6; i++) q2 += i; q2",
   },
-  { ends: true, code: "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 4)" },
-  { ends: false, code: "while (true) { try { while (true); } finally { rounds += 0 } }" },
+  {
+    ends: true,
+    code: "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 4)",
+  },
+  {
+    ends: false,
+    code: "while (true) { try { while (true); } finally { rounds += 0 } }",
+  },
   { ends: false, code: "await 1; while (true);" },
-  { ends: false, code: "await new Promise((r) => setTimeout(r, 1)); while (true);" },
+  {
+    ends: false,
+    code: "await new Promise((r) => setTimeout(r, 1)); while (true);",
+  },
   {
     ends: false,
     code: "import { setTimeout as later } from 'node:timers'; later(() => { while (true); }, 1); await new Promise(() => {});",
@@ -30,7 +42,9 @@ before(async () => {
 });
 after(() => kernel.shutdown());
 
-test(`${ROUNDS} interrupts at random moments`, { timeout: 120_000 + ROUNDS * 600 }, async () => {
+test(`${ROUNDS} interrupts at random moments`, {
+  timeout: 120_000 + ROUNDS * 600,
+}, async () => {
   await kernel.execute("%types off");
   await kernel.execute("let rounds = 0; const seen = new Set<number>();");
   const counts: Record<string, number> = {};
@@ -119,6 +133,26 @@ test("an interrupt aborts what waits, exactly", async () => {
   assert.equal((await looping).error?.ename, "KernelInterrupt");
   for (const cell of waiting) assert.equal((await cell).reply.content.status, "aborted");
   assert.equal((await kernel.execute("'c'")).result, "'c'");
+});
+
+test("AsyncLocalStorage on old Node: a spinning continuation is refused, telling why, and the kernel lives", async () => {
+  const own = await TestKernel.start();
+  await own.execute("import { AsyncLocalStorage } from 'node:async_hooks'; const store = new AsyncLocalStorage();");
+  const sync = own.execute("store.run(1, () => { while (true); })");
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  await own.interrupt();
+  assert.equal((await sync).error?.ename, "KernelInterrupt");
+
+  const spinning = own.execute(
+    "await 1; const end = Date.now() + 1500; while (Date.now() < end); await new Promise(() => {})",
+  );
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  await own.interrupt();
+  const { error, stderr } = await spinning;
+  assert.equal(error?.ename, "KernelInterrupt");
+  if (Number(process.versions.node.split(".")[0]) < 24) assert.match(stderr, /AsyncLocalStorage/);
+  assert.equal((await own.execute("1 + 1")).result, "2");
+  await own.shutdown();
 });
 
 test("an interrupt with nothing to interrupt changes nothing", async () => {

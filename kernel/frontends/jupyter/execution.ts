@@ -1,9 +1,9 @@
 /** Execute requests, one after the other: counts, replies, and what an error does to those that wait. */
-import type { ErrorReport, ExpressionOutcome, Outcome } from "../../bridge/messages.ts";
+import type { CellRequest, ErrorReport, ExpressionOutcome, Outcome } from "../../bridge/messages.ts";
 import type { IopubChannel } from "../../channels/iopub.ts";
 import type { RouterChannel } from "../../channels/router-channel.ts";
 import type { Content, KernelMessage, Message } from "../../protocol/message.ts";
-import type { Cells } from "../cells.ts";
+import type { Cells, CellView } from "../cells.ts";
 import type { History } from "../history.ts";
 import type { Parents } from "./parents.ts";
 
@@ -26,7 +26,12 @@ export class Execution {
   #count = 0;
   #running = false;
 
-  constructor(o: { cells: Cells; iopub: IopubChannel; parents: Parents; history: () => Promise<History> }) {
+  constructor(o: {
+    cells: Cells;
+    iopub: IopubChannel;
+    parents: Parents;
+    history: () => Promise<History>;
+  }) {
     this.#cells = o.cells;
     this.#iopub = o.iopub;
     this.#parents = o.parents;
@@ -74,8 +79,27 @@ export class Execution {
     for (const waiting of this.#queue) waiting.aborted = true;
   }
 
+  /** Whatever the kernel itself does wrong is told like an error of the cell; the next one runs. */
+  async #outcome(request: CellRequest, view: CellView): Promise<Outcome> {
+    try {
+      return await this.#cells.run(request, view);
+    } catch (error) {
+      const { name, message, stack } = error as Error;
+      const report: ErrorReport = {
+        name,
+        message,
+        traceback: [`The kernel failed: ${stack ?? message}`],
+      };
+      await view.refused(report);
+      return { status: "error", error: report };
+    }
+  }
+
   async #abort(message: Message<any>, channel: RouterChannel): Promise<void> {
-    await channel.reply(message, "execute_reply", { status: "aborted", execution_count: this.#count });
+    await channel.reply(message, "execute_reply", {
+      status: "aborted",
+      execution_count: this.#count,
+    });
   }
 
   async #run(message: Message<any>, channel: RouterChannel): Promise<void> {
@@ -86,7 +110,7 @@ export class Execution {
     if (store) this.#count++;
     const count = this.#count;
     if (!silent) await this.#iopub.publish("execute_input", { code, execution_count: count }, message.header);
-    const outcome = await this.#cells.run(
+    const outcome = await this.#outcome(
       {
         code,
         count,
@@ -95,6 +119,7 @@ export class Execution {
         allowInput: request.allow_stdin === true,
       },
       {
+        pages: true,
         started: (cell) => this.#parents.set(cell, { request: message, count }),
         say: (name, text) => this.#iopub.publish("stream", { name, text }, message.header),
         refused: (error) => this.#iopub.publish("error", errorContent(error), message.header),
