@@ -13,6 +13,11 @@ const QUIET_MS = 400;
 const INTERVAL_MS = 100;
 const CELLS = 24;
 
+const PREFIX = "progress-";
+
+/** Is a display of this id a progress bar, of which only the present state matters? */
+export const isProgress = (id: string): boolean => id.startsWith(PREFIX);
+
 interface Bar {
   started: number;
   shown: boolean;
@@ -41,7 +46,7 @@ export class ProgressBars {
     const due = bar.shown ? now - bar.last >= INTERVAL_MS : now - bar.started >= QUIET_MS;
     if (!due && !(ended && bar.shown)) return;
     if (ended && !bar.shown) return;
-    this.#show(`progress-${p.id}`, ended ? finished(p, now - bar.started) : running(p), bar.shown);
+    this.#show(PREFIX + p.id, ended ? finished(p, now - bar.started) : running(p), bar.shown);
     bar.shown = true;
     bar.last = now;
   }

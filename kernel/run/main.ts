@@ -7,6 +7,7 @@ import { connectSession } from "../bridge/session-client.ts";
 import type { FrontendData } from "../bridge/shared.ts";
 import { Cells } from "../frontends/cells.ts";
 import { isCtrlC, Keyboard } from "../frontends/terminal/keyboard.ts";
+import { LiveDisplays } from "../frontends/terminal/live-displays.ts";
 import { type NotebookCell, notebookText, writeWhole } from "./notebook.ts";
 import { OutputCollector } from "./outputs.ts";
 import { Progress } from "./progress.ts";
@@ -20,6 +21,7 @@ const { name, notebook, out, html, allowErrors, timeout } = (workerData as Front
 const code = notebook.cells.filter((cell) => cell.cell_type === "code" && cell.source.trim() !== "");
 const progress = new Progress(code.length);
 const outputs = new OutputCollector();
+const live = new LiveDisplays();
 const owners = new Map<CellId, NotebookCell>();
 let current: NotebookCell = code[0];
 
@@ -42,9 +44,10 @@ const cells = new Cells(client);
 function show(cell: NotebookCell, output: Output): void {
   outputs.output(cell, output);
   if (output.type === "error") print(2, `${output.error.traceback.join("\n")}\n`);
-  else if ((output.type === "display" && !output.update) || output.type === "result") {
-    const text = output.data["text/plain"];
+  else if (output.type !== "clear") {
+    const text = output.type === "display" ? live.take(output) : output.data["text/plain"];
     if (typeof text === "string") print(1, `${text}\n`);
+    else progress.say(live.states.at(-1)?.split("\n")[0] ?? "");
   }
 }
 
@@ -74,6 +77,7 @@ async function runCell(cell: NotebookCell, count: number): Promise<0 | 1> {
   );
   clearTimeout(limit);
   clearTimeout(stuck);
+  for (const text of live.end(false)) print(1, `${text}\n`);
   if (outcome.status === "ok" && outcome.page) print(1, `${outcome.page["text/plain"]}\n`);
   progress.end();
   const mayFail = (cell.metadata["tags"] as string[] | undefined)?.includes("raises-exception");

@@ -1,13 +1,15 @@
 /** Which cell runs: a line that is rewritten on a terminal, one plain line a cell elsewhere. Always on stderr. */
 import { isatty } from "node:tty";
 import { writeAll } from "../frontends/terminal/fd.ts";
+import { fit } from "../frontends/terminal/width.ts";
 
-const WIDTH = 60;
+const WIDTH = 50;
 
 export class Progress {
   readonly #terminal = isatty(2);
   readonly #total: number;
   #label = "";
+  #detail = "";
   #began = 0;
   #shown = false;
   /** Was the last thing printed a whole line? Else the progress line would run into it. */
@@ -22,6 +24,7 @@ export class Progress {
     const first = source.split("\n").find((line) => line.trim()) ?? "";
     const text = first.length > WIDTH ? `${first.slice(0, WIDTH - 1)}…` : first;
     this.#label = `[${index}/${this.#total}] ${text}`;
+    this.#detail = "";
     this.#began = performance.now();
     if (!this.#terminal) {
       writeAll(2, `${this.#label}\n`);
@@ -29,6 +32,12 @@ export class Progress {
     }
     this.#draw();
     this.#timer = setInterval(() => this.#draw(), 1000);
+  }
+
+  /** What the cell itself says of its progress, behind its name. */
+  say(detail: string): void {
+    this.#detail = detail;
+    if (this.#timer) this.#draw();
   }
 
   end(): void {
@@ -49,7 +58,8 @@ export class Progress {
   #draw(): void {
     if (!this.#lineStart) return;
     const seconds = Math.floor((performance.now() - this.#began) / 1000);
-    writeAll(2, `\r\x1b[K\x1b[2m${this.#label}${seconds ? `  ${seconds} s` : ""}\x1b[0m`);
+    const line = [this.#label, this.#detail, seconds ? `${seconds} s` : ""].filter(Boolean).join("  ");
+    writeAll(2, `\r\x1b[K\x1b[2m${fit(line, 79)}\x1b[0m`);
     this.#shown = true;
   }
 

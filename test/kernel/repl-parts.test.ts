@@ -3,6 +3,7 @@ import { describe, it } from "node:test";
 import { Assist } from "../../kernel/frontends/terminal/assist.ts";
 import { Editor, type Key } from "../../kernel/frontends/terminal/editor.ts";
 import { layout } from "../../kernel/frontends/terminal/layout.ts";
+import { LiveDisplays } from "../../kernel/frontends/terminal/live-displays.ts";
 import { commonPrefix, Menu } from "../../kernel/frontends/terminal/menu.ts";
 import { Recall } from "../../kernel/frontends/terminal/recall.ts";
 import { Screen } from "../../kernel/frontends/terminal/screen.ts";
@@ -150,6 +151,27 @@ describe("screen", () => {
     prompt("");
     assert.equal(terminal.text, "1> a.b\n   c\nresult\n1>");
   });
+  it("shows what changes between the output and the prompt, as far as there is room", () => {
+    const { terminal, screen, prompt } = make();
+    screen.print("out\nhalf");
+    const view = (above: string[]) =>
+      screen.show({
+        pieces: [{ text: "typing", style: "" }],
+        cursor: 0,
+        before: () => ({ text: "1> ", style: "" }),
+        above,
+        below: ["hint"],
+      });
+    view(["30 %"]);
+    assert.equal(terminal.text, "out\nhalf\n30 %\n1> typing\nhint");
+    view([`60 % ${"x".repeat(100)}`]);
+    assert.match(terminal.text, /^out\nhalf\n60 % x+…\n1> typing\nhint$/);
+    view(Array.from({ length: 50 }, (_, i) => `row ${i}`));
+    assert.ok(terminal.text.split("\n").length <= 24);
+    assert.match(terminal.text, /row 49\n1> typing\nhint$/);
+    prompt("");
+    assert.equal(terminal.text, "out\nhalf\n1>");
+  });
   it("keeps the cursor in view of a text longer than the terminal", () => {
     const { terminal, prompt } = make();
     prompt(Array.from({ length: 100 }, (_, i) => `line ${i}`).join("\n"));
@@ -157,6 +179,27 @@ describe("screen", () => {
     assert.ok(terminal.text.split("\n").length <= 24);
     prompt("short");
     assert.equal(terminal.text, "1> short");
+  });
+});
+
+describe("displays that change", () => {
+  const shown = (text: string, id?: string, update = false) => ({
+    type: "display" as const,
+    data: { "text/plain": text },
+    metadata: {},
+    id,
+    update,
+  });
+  it("are printed once changed no more; the rest at once", () => {
+    const live = new LiveDisplays();
+    assert.equal(live.take(shown("a", "1")), "a");
+    assert.equal(live.take(shown("b")), "b");
+    assert.equal(live.take(shown("10 %", "progress-load")), null);
+    assert.equal(live.take(shown("a2", "1", true)), null);
+    assert.equal(live.take(shown("20 %", "progress-load", true)), null);
+    assert.deepEqual(live.states, ["a2", "20 %"]);
+    assert.deepEqual(live.end(false), ["a2"]);
+    assert.deepEqual(live.end(true), []);
   });
 });
 

@@ -82,6 +82,20 @@ describe("the prompt", () => {
     await t.shows(/'first'\n\[2\]> "second"\n'second'\n\[3\]>/);
   });
 
+  it("shows progress in place, above the prompt, and keeps its last state", async () => {
+    const t = await open();
+    t.send(
+      `const host = (globalThis as any)[Symbol.for("moescope.host")]; const wait = () => new Promise((done) => setTimeout(done, 120));${ENTER}`,
+    );
+    await t.shows("[2]>");
+    t.send(
+      `for (let done = 0; done <= 10; done++) { host.progress({ id: "p", label: "loading", done, total: 10 }); await wait() }${ENTER}`,
+    );
+    await t.shows(/\nloading █+░+ \d+ % \(\d of 10\)\n {2}…>/);
+    await t.shows(/\nloading: done in \d\.\d s\n\[3\]>/);
+    assert.ok(!t.text.includes("░"), "the bar is gone");
+  });
+
   it("completes members with Tab, from types and from live values", async () => {
     const t = await open();
     t.send(`const sites = { resid: 1, router: 2 }; globalThis.loose = { zebra: 1 }${ENTER}`);

@@ -141,7 +141,7 @@ describe("a notebook", () => {
 
   it("shows what display() shows once", () => {
     notebook("display.ipynb", "display({ a: 1 })", "const shown = display(1, { id: 'x' }); shown.update(2); shown");
-    assert.equal(run("display.ipynb").stdout, "{ a: 1 }\n1\n");
+    assert.equal(run("display.ipynb").stdout, "{ a: 1 }\n1\n2\n", "the last state of what changed is printed, too");
     const [first, second] = read("display.ipynb").cells.map((cell) => cell.outputs!);
     assert.deepEqual(first, [{ output_type: "display_data", data: { "text/plain": "{ a: 1 }" }, metadata: {} }]);
     assert.deepEqual(second, [{ output_type: "display_data", data: { "text/plain": "2" }, metadata: {} }]);

@@ -6,16 +6,18 @@ import type { ErrorReport, Output } from "../../bridge/messages.ts";
 import { connectSession } from "../../bridge/session-client.ts";
 import { Cells } from "../cells.ts";
 import { writeAll } from "./fd.ts";
+import { LiveDisplays } from "./live-displays.ts";
 
 export async function executeInput(begin: string | null): Promise<void> {
   const colored = (fd: 1 | 2, text: string): string =>
     isatty(fd) && !process.env["NO_COLOR"] ? text : stripVTControlCharacters(text);
   const failed = ({ traceback }: ErrorReport): void => void writeAll(2, colored(2, `${traceback.join("\n")}\n`));
+  const live = new LiveDisplays();
+  const print = (text: unknown): void => void (typeof text === "string" && writeAll(1, colored(1, `${text}\n`)));
   const show = (output: Output): void => {
     if (output.type === "error") failed(output.error);
-    if (output.type === "error" || output.type === "clear" || (output.type === "display" && output.update)) return;
-    const text = output.data["text/plain"];
-    if (typeof text === "string") writeAll(1, colored(1, `${text}\n`));
+    else if (output.type === "display") print(live.take(output));
+    else if (output.type === "result") print(output.data["text/plain"]);
   };
   const client = connectSession({
     stream: (_, name, text) => void writeAll(name === "stdout" ? 1 : 2, text),
@@ -35,7 +37,8 @@ export async function executeInput(begin: string | null): Promise<void> {
       refused: failed,
     };
     const outcome = await cells.run({ code, count: index + 1 }, view);
-    if (outcome.status === "ok" && outcome.page) writeAll(1, `${outcome.page["text/plain"]}\n`);
+    for (const text of live.end(false)) print(text);
+    if (outcome.status === "ok" && outcome.page) print(outcome.page["text/plain"]);
     if (outcome.status === "error") {
       exitCode = 1;
       break;

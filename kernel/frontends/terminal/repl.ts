@@ -1,6 +1,7 @@
 /**
  * The loop: keys to the editor, whole texts to the session, outputs above the prompt. Everything stays responsive while a cell runs; what is entered meanwhile waits its turn.
  */
+import { stripVTControlCharacters } from "node:util";
 import type { Output } from "../../bridge/messages.ts";
 import { connectSession } from "../../bridge/session-client.ts";
 import { completeness } from "../../language/completeness.ts";
@@ -13,6 +14,7 @@ import { Editor, type Key } from "./editor.ts";
 import { writeAll } from "./fd.ts";
 import { isCtrlC, Keyboard } from "./keyboard.ts";
 import { layout, type Piece } from "./layout.ts";
+import { LiveDisplays } from "./live-displays.ts";
 import { painted } from "./paint.ts";
 import { Recall } from "./recall.ts";
 import { Screen } from "./screen.ts";
@@ -37,6 +39,7 @@ export class Repl {
   readonly #assist = new Assist(this.#editor, this.#cells, () => this.#draw());
   readonly #history = new History();
   readonly #recall = new Recall(this.#history.tail(HISTORY).map(({ input }) => input));
+  readonly #live = new LiveDisplays();
   #keyboard: Keyboard | null = null;
   #count = 0;
   #running = false;
@@ -205,6 +208,7 @@ export class Repl {
         },
       );
       this.#question = null;
+      for (const text of this.#live.end(true)) this.#screen.print(`${this.#plain(text)}\n`);
       if (outcome.status === "ok" && outcome.page) this.#screen.print(`${outcome.page["text/plain"]}\n`);
       if (this.#queue.length) this.#echo(this.#queue[0], count + 1);
     }
@@ -221,10 +225,15 @@ export class Repl {
   }
 
   #output(output: Output): void {
-    if (output.type === "error") this.#screen.print(`${this.#plain(output.error.traceback.join("\n"))}\n`);
-    if (output.type === "error" || output.type === "clear" || (output.type === "display" && output.update)) return;
-    const text = output.data["text/plain"];
+    if (output.type === "clear") return;
+    const text =
+      output.type === "error"
+        ? output.error.traceback.join("\n")
+        : output.type === "display"
+          ? this.#live.take(output)
+          : output.data["text/plain"];
     if (typeof text === "string") this.#screen.print(`${this.#plain(text)}\n`);
+    else this.#draw();
   }
 
   #plain(text: string): string {
@@ -281,6 +290,7 @@ export class Repl {
         pieces: painted(text, this.#color),
         cursor,
         before,
+        above: this.#live.states.flatMap((text) => stripVTControlCharacters(text).split("\n")),
         below: this.#assist.rows(this.#screen.columns, this.#color),
       });
     }

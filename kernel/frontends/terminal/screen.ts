@@ -7,14 +7,15 @@ import { WriteStream } from "node:tty";
 import { stripVTControlCharacters } from "node:util";
 import { writeAll } from "./fd.ts";
 import { layout, type Piece } from "./layout.ts";
-import { textWidth } from "./width.ts";
+import { fit, textWidth } from "./width.ts";
 
 export interface View {
   pieces: Piece[];
   cursor: number;
   /** What line n begins with. */
   before: (line: number) => Piece;
-  /** Rows under the text; cut when the terminal is too low. */
+  /** Rows over and under the text; cut when the terminal is too low. */
+  above?: string[];
   below: string[];
 }
 
@@ -114,19 +115,21 @@ export class Screen {
       this.#above = Math.max(0, partialRows - 1);
       return;
     }
-    const { pieces, cursor, before, below } = this.#view;
+    const { pieces, cursor, before, above = [], below } = this.#view;
     const all = layout(pieces, columns, cursor, before);
     // A text longer than the terminal shows the part around the cursor.
     const room = Math.max(1, this.rows - 1 - partialRows);
     const first = Math.max(0, Math.min(all.row - Math.floor(room / 2), all.rows.length - room));
     const rows = all.rows.slice(first, first + room);
     const row = all.row - first;
-    const under = below.slice(0, Math.max(0, room - rows.length));
-    const lines = [...rows, ...under];
-    const up = lines.length - 1 - row;
+    const under = below.slice(0, room - rows.length);
+    const left = room - rows.length - under.length;
+    const over = left > 0 ? above.slice(-left).map((line) => fit(line, columns)) : [];
+    const lines = [...over, ...rows, ...under];
+    const up = rows.length + under.length - 1 - row;
     this.#write(
       `${this.#partial}${this.#partial ? "\r\n" : ""}${lines.join("\r\n")}${up > 0 ? `\x1b[${up}A` : ""}\r${all.column > 0 ? `\x1b[${all.column}C` : ""}`,
     );
-    this.#above = partialRows + row;
+    this.#above = partialRows + over.length + row;
   }
 }
