@@ -8,8 +8,6 @@ import { type MagicState, splitMagics, splitQuestion } from "./magics.ts";
 const CHECK_WAIT_MS = 1500;
 
 export interface CellView {
-  /** The front end shows an outcome's `page` itself; else its text is said. */
-  pages?: boolean;
   /** The session took the cell: its outputs come under this id. */
   started(cell: CellId): void;
   /** Text of the front end itself: what magics say, type warnings. */
@@ -77,10 +75,7 @@ export class Cells {
 
   async #answer({ expression, detail }: { expression: string; detail: 0 | 1 }, view: CellView): Promise<Outcome> {
     const page = await (await this.language()).inspect(expression, expression.length, detail);
-    if (page) {
-      if (!view.pages) await view.say("stdout", `${page["text/plain"]}\n`);
-      return { status: "ok", expressions: {}, page };
-    }
+    if (page) return { status: "ok", expressions: {}, page };
     const name = "UnknownNameError";
     const message = `Nothing is known of ${expression}. It is not declared by a cell that has run, nor by TypeScript's libraries.`;
     return this.#refuse({ name, message, traceback: [`\u001b[31m${name}\u001b[0m: ${message}`] }, view);

@@ -119,7 +119,6 @@ export class Execution {
         allowInput: request.allow_stdin === true,
       },
       {
-        pages: true,
         started: (cell) => this.#parents.set(cell, { request: message, count }),
         say: (name, text) => this.#iopub.publish("stream", { name, text }, message.header),
         refused: (error) => this.#iopub.publish("error", errorContent(error), message.header),
