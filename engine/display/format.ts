@@ -9,6 +9,7 @@ export function num(v: number, digits = 4): string {
   if (!Number.isFinite(v)) return v > 0 ? "inf" : "-inf";
   if (Number.isInteger(v) && Math.abs(v) < 1e6) return String(v);
   const size = Math.abs(v);
+  if (size >= 10 ** digits && size < 1e6) return count(v);
   const text = size !== 0 && (size < 1e-4 || size >= 1e6) ? v.toExponential(digits - 2) : v.toPrecision(digits);
   return text.includes(".") ? text.replace(/\.?0+(e|$)/, "$1") : text;
 }

@@ -98,9 +98,13 @@ function header(figure: Figure, l: Layout): Record<string, unknown>[] {
       }
     });
   if (figure.scale && l.keyY !== null)
+    // Tied to the right edge, as its bar is: a page may draw the figure wider than it was made.
     out.push(
-      at(l.width - PAD - SCALE_WIDTH - 12, l.keyY, escaped(figure.scale.label), {
+      note(escaped(figure.scale.label), 1, 1, {
         xanchor: "right",
+        yanchor: "middle",
+        xshift: l.width - PAD - SCALE_WIDTH - 12 - l.right,
+        yshift: l.top - l.keyY,
         font: { size: TEXT.tick },
       }),
     );

@@ -83,15 +83,15 @@ export function ribbon(run: Captured, o: RibbonOptions = {}): Ribbon {
     notes.push(`Rows ${from} … ${last - 1} of ${to - from} are shown; ask for others with { t: [from, to] }.`);
   if (layers.length > shown.length) notes.push(`The first ${MAX_LAYERS} of ${layers.length} layers are shown.`);
   if (b.experts > NAMEABLE) notes.push("The seven busiest experts have a colour; the others are grey.");
-  const subtitle = `${run.facts.name}: ${tokens(last - from)}, top-${b.k} of ${b.experts} experts; the number after a token is its expert`;
+  const scope = `${run.facts.name}: ${tokens(last - from)}, top-${b.k} of ${b.experts} experts`;
   return {
     title: shown.length === 1 ? `Experts chosen in layer ${shown[0]}` : `Experts chosen in layers ${shown.join(", ")}`,
-    subtitle,
+    subtitle: `${scope}; the number after a token is its expert`,
     layers: shown.map((layer) => ({ layer, pieces: pieces(layer) })),
     experts: b.experts,
     note: notes.join(" "),
     figure: () => tokenMap(run, { layer: shown }),
-    data: () => ribbonData(run, from, last, shown[0], color, subtitle),
+    data: () => ribbonData(run, from, last, shown[0], color, `${scope}. ${notes.join(" ")}`),
   };
 }
 

@@ -55,6 +55,11 @@ export async function startJupyter(app: "lab" | "notebook", files: Record<string
     '{ "fetchNews": "false", "checkForUpdates": false }',
   );
 
+  // Every cell is in the page, not only those in view, so that the whole notebook can be looked at.
+  const tracker = join(folder, ".settings/@jupyterlab/notebook-extension");
+  mkdirSync(tracker, { recursive: true });
+  writeFileSync(join(tracker, "tracker.jupyterlab-settings"), '{ "windowingMode": "none" }');
+
   const port = await freePort();
   const token = "moescope";
   const child = spawn(

@@ -56,21 +56,44 @@ export const command = (page: Page, id: string, args: object = {}): Promise<unkn
   page.evaluate(([id, args]) => (globalThis as any).jupyterapp.commands.execute(id, args), [id, args] as const);
 
 /** Screenshots are for people: kept, not compared. */
-export async function shoot(page: Page, name: string): Promise<string> {
+export async function shoot(
+  page: Page,
+  name: string,
+  clip?: { x: number; y: number; width: number; height: number },
+): Promise<string> {
   const folder = join(root, "test/browser/screenshots");
   mkdirSync(folder, { recursive: true });
   const path = join(folder, `${name}.png`);
-  await page.screenshot({ path });
+  await page.screenshot({ path, ...(clip && { clip }) });
   return path;
 }
 
-/** The height that shows a whole notebook; JupyterLab renders only the cells in view. */
-export async function fitHeight(page: Page): Promise<void> {
-  const height = await page.evaluate(() => {
-    const notebook = document.querySelector(".jp-WindowedPanel-outer, .jp-Notebook");
-    return notebook ? Math.min(notebook.scrollHeight + 200, 16_000) : 1600;
+/** Pictures of a whole notebook, top to bottom, each as tall as a reader's screen or two. */
+export async function shootAll(page: Page, name: string, step = 1500): Promise<string[]> {
+  const { height, width } = page.viewportSize()!;
+  const hidden = await page.evaluate(() => {
+    const panel = document.querySelector(".jp-WindowedPanel-outer");
+    return Math.max(0, panel.scrollHeight - panel.clientHeight);
   });
-  await page.setViewportSize({ width: page.viewportSize()!.width, height });
+  const whole = height + hidden;
+  await page.setViewportSize({ width, height: whole });
+  await page.waitForTimeout(1500);
+  await page.evaluate(() => {
+    document.querySelector(".jp-WindowedPanel-outer").scrollTop = 0;
+  });
+  await page.waitForTimeout(500);
+  const paths: string[] = [];
+  for (let y = 0; y < whole; y += step) {
+    const path = await shoot(page, `${name}-${paths.length + 1}`, {
+      x: 0,
+      y,
+      width,
+      height: Math.min(step, whole - y),
+    });
+    paths.push(path);
+  }
+  await page.setViewportSize({ width, height });
+  return paths;
 }
 
 export interface FigureSeen {
