@@ -1,7 +1,7 @@
 /** `moescope doctor`: what works on this machine, each with one sentence and, where something is missing, the command that brings it. */
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
-import { cpus, freemem, totalmem } from "node:os";
+import { availableParallelism, cpus, freemem, totalmem } from "node:os";
 import { join } from "node:path";
 import { serverCommand } from "../language/server.ts";
 import { ask, which } from "./exec.ts";
@@ -68,11 +68,17 @@ export function engine(addon = join(packageRoot, "build/native/moescope.node")):
 
 const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
 
-const machine = (): Finding => ({
-  name: "machine",
-  state: "ok",
-  text: `${cpus()[0]?.model.trim() ?? "CPU"}, ${cpus().length} threads; memory ${gib(totalmem())}, free ${gib(freemem())}`,
-});
+/** Of this process: a container may have less than its machine. */
+function machine(): Finding {
+  const total = Math.min(totalmem(), process.constrainedMemory?.() || Number.POSITIVE_INFINITY);
+  const free = process.availableMemory?.() ?? freemem();
+  const model = cpus()[0]?.model.trim() ?? "CPU";
+  return {
+    name: "machine",
+    state: "ok",
+    text: `${model}, ${availableParallelism()} threads; ${gib(free)} of ${gib(total)} memory free`,
+  };
+}
 
 /** Looks for the files only: asking the driver needs the CUDA backend. */
 export function cuda(libraries = LIBRARIES, devices = "/dev"): Finding {

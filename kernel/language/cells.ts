@@ -5,6 +5,7 @@
  * mentions from the cell that last declared each, and exports the cell's own. So any name can be declared again with another type, and the cost of a cell
  * follows what it uses, not how long the notebook is.
  */
+import { fileURLToPath } from "node:url";
 import { type CellNames, isObjectLiteral, mentionedIn, type NameKind, namesOf } from "./names.ts";
 import type { LanguageServer } from "./server.ts";
 import type { Workspace } from "./workspace.ts";
@@ -85,9 +86,9 @@ export class Cells {
     return this.#owner.has(name);
   }
 
-  /** The cell a document belongs to. */
-  at(uri: string): { count: number; code: string } | undefined {
-    for (const cell of this.#open) if (cell.uri === uri) return cell;
+  /** The cell whose document lies at a path. (Not by its URI: which letters are escaped in one, we and the server decide differently.) */
+  at(path: string): { count: number; code: string } | undefined {
+    for (const cell of this.#open) if (fileURLToPath(cell.uri) === path) return cell;
     return undefined;
   }
 

@@ -26,6 +26,7 @@ const LIBRARY_ADVICE = /Do you need to change your target library\?.*$/;
 
 export function diagnostics(raw: ServerDiagnostic[], uri: string, code: string, cells: Cells): Diagnostic[] {
   const lines = code.split(/\r\n|\r|\n/);
+  const own = fileOf(uri);
   const found: Diagnostic[] = [];
   for (const { range, severity, code: number, message, relatedInformation } of raw) {
     if (severity !== ERROR || isImplicitAny(number) || range.start.line < HEADER_LINES) continue;
@@ -37,7 +38,8 @@ export function diagnostics(raw: ServerDiagnostic[], uri: string, code: string, 
     )
       continue;
     const related = (relatedInformation ?? []).map(({ message: text, location }) => {
-      const at = location.uri === uri && location.range.start.line === range.start.line ? "" : place(location, cells);
+      const here = fileOf(location.uri) === own && location.range.start.line === range.start.line;
+      const at = here ? "" : place(location, cells);
       return at ? `${text} (${at})` : text;
     });
     found.push({
@@ -52,12 +54,15 @@ export function diagnostics(raw: ServerDiagnostic[], uri: string, code: string, 
   return found.sort((a, b) => a.start.line - b.start.line || a.start.column - b.start.column);
 }
 
+const fileOf = (uri: string): string => (uri.startsWith("file:") ? fileURLToPath(uri) : "");
+
 function place({ uri, range }: { uri: string; range: Range }, cells: Cells): string {
-  const cell = cells.at(uri);
+  const file = fileOf(uri);
+  const cell = cells.at(file);
   if (cell)
     return range.start.line < HEADER_LINES ? "" : `cell ${cell.count}, line ${range.start.line - HEADER_LINES + 1}`;
   // Declaration files are not the reader's, and the message names what they declare.
-  return uri.startsWith("file:") && !uri.endsWith(".d.ts") ? `${fileURLToPath(uri)}:${range.start.line + 1}` : "";
+  return file && !file.endsWith(".d.ts") ? `${file}:${range.start.line + 1}` : "";
 }
 
 export interface RenderOptions {

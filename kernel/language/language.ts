@@ -1,7 +1,7 @@
 /**
  * Types, completion and hover for cells: `bridge/language.ts` says what is promised. Lines that are not TypeScript (magics) come in blanked, so that positions stay.
  *
- * Nothing heavy happens before the first question: then the language server's process starts (about 0.2 s to the first answer, some 10 ms afterwards).
+ * The server's process starts at once and reads the libraries (0.2 s); answers take some 10 ms afterwards.
  */
 import type { CreateLanguage } from "../bridge/language.ts";
 import { Cells } from "./cells.ts";
@@ -26,6 +26,8 @@ export const createLanguage: CreateLanguage = ({ folder, live }) => {
   const workspace = new Workspace(folder);
   const server = new LanguageServer(workspace);
   const cells = new Cells(server, workspace);
+  // The first answer waits for the libraries to be read; better while the user still types.
+  void server.ask("textDocument/diagnostic", { textDocument: cells.scratch("", 0).textDocument }, CHECK_LIMIT_MS);
 
   return {
     async check({ count, code }) {

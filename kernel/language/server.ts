@@ -114,6 +114,7 @@ export class LanguageServer {
   async #launch(): Promise<void> {
     const folder = this.#workspace.folder;
     const [command, args] = await serverCommand();
+    if (this.#stopped) throw new Disconnected();
     // Its own process group: Ctrl-C in a terminal is for the cell, not for the server.
     const child = spawn(command, args, {
       cwd: folder,

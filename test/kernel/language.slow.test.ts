@@ -51,7 +51,8 @@ function packageAt(path: string, types: string) {
 
 before(() => {
   root = mkdtempSync(join(tmpdir(), "moescope-test-"));
-  folder = join(root, "deep/nb");
+  // Whatever a folder may be called.
+  folder = join(root, "deep/my notes (1) [é] #5% @x");
   mkdirSync(folder, { recursive: true });
   packageAt(
     join(folder, "node_modules/sites"),
