@@ -60,7 +60,6 @@ export class Workspace {
     this.#folder = folder;
     mkdirSync(this.#mirror(this.directory), { recursive: true });
     this.packagesChanged();
-    const engine = join(packageRoot, "dist/engine/index.d.ts");
     const config = {
       compilerOptions: {
         ...target(),
@@ -76,11 +75,13 @@ export class Workspace {
         rootDirs: [join(folder, "root"), this.#drive],
         types: ["node"],
         typeRoots: typeRoots(this.directory),
-        ...(existsSync(engine) && { paths: { moescope: [engine] } }),
+        paths: ownModules(),
       },
       include: ["root/**/*.ts", "globals.d.ts"],
       exclude: ["**/node_modules"],
     };
+    // Last in every search, as at run time: packages that only the kernel has.
+    symlinkSync(ownPackages(), join(folder, "node_modules"), "junction");
     writeFileSync(join(folder, "globals.d.ts"), GLOBALS);
     writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(config, null, 2));
     return folder;
@@ -147,6 +148,15 @@ function alive(pid: number): boolean {
 function modified(path: string): number | undefined {
   return statSync(path, { throwIfNoEntry: false })?.mtimeMs;
 }
+
+/** What the session's loader gives under these names, wherever the notebook is. */
+function ownModules(): Record<string, string[]> {
+  const modules = { moescope: "dist/engine/index.d.ts", tslab: "dist/kernel/display/tslab.d.ts" };
+  const entries = Object.entries(modules).map(([name, file]): [string, string[]] => [name, [join(packageRoot, file)]]);
+  return Object.fromEntries(entries.filter(([, [file]]) => existsSync(file)));
+}
+
+const ownPackages = (): string => dirname(dirname(createRequire(import.meta.url).resolve("typescript/package.json")));
 
 /** The library this Node really has: a method that would be undefined at run time must not complete. */
 function target(): { target: string; lib: string[] } {

@@ -84,6 +84,13 @@ describe("language server", () => {
     assert.match((await cell('import { x } from "nowhere"'))[0], /^0:18 2307 Cannot find module 'nowhere'/);
   });
 
+  it("falls back on the kernel's own packages, as the session does", async () => {
+    assert.deepEqual(
+      await cell('import { tableFromArrays } from "apache-arrow"; tableFromArrays({ a: [1] }).numRows.toFixed();'),
+      [],
+    );
+  });
+
   it("completes the sites of a layer, and a wrong name does not compile", async () => {
     assert.deepEqual((await complete("at.layer(3).|")).texts, ["resid", "router"]);
     assert.deepEqual((await complete("at.layer(3).|\nconst next = 1")).texts, ["resid", "router"]);
@@ -151,7 +158,11 @@ describe("language server", () => {
   });
 
   it("has declarations of the kernel's own globals", async () => {
-    assert.deepEqual(await cell('display(5); display([], { id: "x" })'), []);
+    assert.deepEqual(
+      await cell('display(5).update(6); display([], { id: "x" }); display.clear(); prompt("?")?.length; _;'),
+      [],
+    );
+    assert.deepEqual(await cell('import * as tslab from "tslab"; tslab.display.html("<b>x</b>")'), []);
   });
 
   it("completes names being typed, keywords, paths and import names", async () => {
