@@ -34,7 +34,10 @@ class Budget {
 class Counted {
  public:
   Counted() = default;
-  Counted(size_t bytes, const char* what) : block_(bytes, what) { Budget::instance().take(bytes); }
+  /** Its contents are what they were before. */
+  Counted(size_t bytes, const char* what) : block_(bytes, what, Contents::any) {
+    Budget::instance().take(bytes);
+  }
   ~Counted() { reset(); }
   Counted(Counted&& other) noexcept : block_(std::move(other.block_)), used_(std::exchange(other.used_, 0)) {
     trimmed_ = std::exchange(other.trimmed_, 0);

@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
+#include <mutex>
 #include <string>
 
 #ifdef __APPLE__
@@ -27,20 +29,72 @@ constexpr size_t alignment = 64;
 #define MAP_NORESERVE 0
 #endif
 
+/** Mapped sizes go up in eighths of powers of two, so that blocks of about the same size fit each other. */
+size_t mapped_size(size_t bytes) {
+  size_t step = small / 8;
+  while (step * 16 <= bytes) step *= 2;
+  return round_up(bytes, step);
+}
+
+/** Blocks that ended, by size. */
+class Kept {
+ public:
+  std::byte* take(size_t size) {
+    const std::lock_guard lock(mutex_);
+    const auto found = blocks_.find(size);
+    if (found == blocks_.end()) return nullptr;
+    std::byte* data = found->second;
+    blocks_.erase(found);
+    bytes_ -= size;
+    return data;
+  }
+  bool keep(std::byte* data, size_t size) {
+    const std::lock_guard lock(mutex_);
+    if (size > limit_ / 4 || bytes_ + size > limit_) return false;
+    blocks_.emplace(size, data);
+    bytes_ += size;
+    return true;
+  }
+  void drop() {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [size, data] : blocks_) munmap(data, size);
+    blocks_.clear();
+    bytes_ = 0;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::multimap<size_t, std::byte*> blocks_;
+  size_t bytes_ = 0;
+  const size_t limit_ = std::min<size_t>(size_t{256} << 20, machine_memory().total / 32);
+};
+
+Kept& kept() {
+  static Kept* blocks = new Kept;  // never destroyed: blocks may end after main
+  return *blocks;
+}
+
 }  // namespace
 
-Block::Block(size_t bytes, const char* what) : bytes_(bytes) {
+void drop_kept_blocks() { kept().drop(); }
+
+Block::Block(size_t bytes, const char* what, Contents contents) : bytes_(bytes) {
   if (bytes == 0) return;
   if (bytes < small) {
     void* p = nullptr;
     if (posix_memalign(&p, alignment, round_up(bytes, alignment)) == 0) {
-      std::memset(p, 0, round_up(bytes, alignment));
+      if (contents == Contents::zero) std::memset(p, 0, round_up(bytes, alignment));
       data_ = static_cast<std::byte*>(p);
     }
   } else {
-    void* p =
-        mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (p != MAP_FAILED) data_ = static_cast<std::byte*>(p);
+    const size_t size = mapped_size(bytes);
+    if (contents == Contents::any) data_ = kept().take(size);
+    for (int attempt = 0; !data_ && attempt < 2; ++attempt) {
+      void* p =
+          mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+      if (p != MAP_FAILED) data_ = static_cast<std::byte*>(p);
+      else kept().drop();
+    }
   }
   if (!data_) {
     bytes_ = 0;
@@ -52,8 +106,8 @@ void Block::reset() {
   if (!data_) return;
   if (bytes_ < small) {
     std::free(data_);
-  } else {
-    munmap(data_, bytes_);
+  } else if (!kept().keep(data_, mapped_size(bytes_))) {
+    munmap(data_, mapped_size(bytes_));
   }
   data_ = nullptr;
   bytes_ = 0;

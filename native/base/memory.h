@@ -1,5 +1,4 @@
-// Memory by the page: weights, caches, captures and scratch all live in blocks that the system hands out
-// zeroed and on first touch.
+// Memory by the page: weights, caches, captures and scratch all live in blocks.
 #pragma once
 
 #include <cstddef>
@@ -8,13 +7,19 @@
 
 namespace moescope {
 
-/** An owned run of zeroed memory, aligned to 64 bytes at least. Pages are taken from the machine when first
- * written, so a block may be as large as what it could ever hold. */
+enum class Contents : uint8_t {
+  zero,
+  any  // may be a block of before, whose pages need not be taken again
+};
+
+/** An owned run of memory, aligned to 64 bytes at least. Pages are taken from the machine when first written,
+ * so a block may be as large as what it could ever hold. Some blocks that end are kept for the next one of
+ * `any` contents: taking pages costs more than filling them, and runs of the same shape follow each other. */
 class Block {
  public:
   Block() = default;
   /** Throws `memory` (naming `what`) when even the addresses cannot be had. */
-  Block(size_t bytes, const char* what);
+  Block(size_t bytes, const char* what, Contents contents = Contents::zero);
   ~Block() { reset(); }
   Block(Block&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
@@ -45,6 +50,9 @@ class Block {
   std::byte* data_ = nullptr;
   size_t bytes_ = 0;
 };
+
+/** Gives the kept blocks back to the machine. */
+void drop_kept_blocks();
 
 constexpr size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 

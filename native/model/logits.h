@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "backend/backend.h"
 
@@ -17,11 +18,20 @@ LogitRow logit_row(const float* logits, int64_t vocab);
 int32_t rank_of(const float* logits, int64_t vocab, int32_t target);
 
 /**
- * Greedy (temperature 0): the lowest of the largest. Else softmax of logits / temperature over the top_k
- * largest (lower id first among equal ones), cut to the smallest set whose probability reaches top_p, drawn
- * by inversion with the uniform number Philox(seed, n): the same seed gives the same ids on every machine
- * whose exp agrees.
+ * Draws the next id. Greedy (temperature 0): the lowest of the largest. Else from softmax(logits /
+ * temperature), limited to the top_k largest and then to the smallest set of the likeliest whose probability
+ * reaches top_p (of equal ones, lower ids first), by inversion with the uniform number Philox(seed, n).
+ * Exponentials are its own, so the same logits, seed and n give the same id on every machine.
  */
-int32_t sample_row(const float* logits, int64_t vocab, const Sampling&, uint64_t n);
+class Sampler {
+ public:
+  int32_t draw(const float* logits, int64_t vocab, const Sampling&, uint64_t n);
+
+ private:
+  int32_t least_likely_kept(const float* logits, const Sampling&);
+
+  std::vector<double> mass_;
+  std::vector<int32_t> ids_;
+};
 
 }  // namespace moescope

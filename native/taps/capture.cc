@@ -173,6 +173,7 @@ Captured CaptureSet::finish_pattern(Entry& e) {
   const size_t bytes = sizeof(float) * static_cast<size_t>(e.groups * count * keys);
   Counted data(bytes, "attn.pattern");
   data.trim(bytes);
+  std::fill_n(data.as<float>(), bytes / sizeof(float), 0.0f);
   const bool chunked = config_.chunks(e.spec.layer);
   for (int64_t r = 0; r < count; ++r) {
     const int64_t last = e.visible[static_cast<size_t>(r)];

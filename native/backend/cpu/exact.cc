@@ -253,7 +253,7 @@ class Exact final : public Backend {
   }
 
   int32_t sample(const float* logits, const Sampling& s, uint64_t n) override {
-    return sample_row(logits, c.vocab, s, n);
+    return sampler_.draw(logits, c.vocab, s, n);
   }
 
   int nonfinite_row(const Step& s) const override {
@@ -374,6 +374,7 @@ class Exact final : public Backend {
   const Config& c;
   const Weights& w;
   Activations a;
+  Sampler sampler_;
   int rows_ = 0;
   std::atomic<size_t> scratch_bytes_{0};  // asked for from other threads
 };

@@ -23,8 +23,9 @@ namespace {
 
 using kernels::Product;
 
-/** Logits of prefill are formed in blocks of rows: so many bytes that they are still in a cache when their statistics are made,
- * but enough rows that reading the weights again for each block costs nothing, within a bound. */
+/** Logits of prefill are formed in blocks of rows: so many bytes that they are still in a cache when their
+ * statistics are made, but enough rows that reading the weights again for each block costs nothing, within a
+ * bound. */
 constexpr int64_t logits_bytes = int64_t{2} << 20, logits_rows = 128, logits_bound = int64_t{64} << 20;
 /** Activations of a prefill tile take at most about this many bytes. */
 constexpr int64_t tile_bytes = int64_t{96} << 20;
@@ -87,7 +88,7 @@ class Fast final : public Backend {
   void head(const Step& s, const HeadOut& o) override;
 
   int32_t sample(const float* logits, const Sampling& s, uint64_t n) override {
-    return sample_row(logits, c.vocab, s, n);
+    return sampler_.draw(logits, c.vocab, s, n);
   }
   int nonfinite_row(const Step& s) const override;
   Site nonfinite_site(const Step&, int l, int r) const override;
@@ -146,6 +147,7 @@ class Fast final : public Backend {
   float* scale_of_;
   std::vector<int32_t> begin_;
   std::vector<Product> products_;
+  Sampler sampler_;
 };
 
 void Fast::reserve(int rows) {
@@ -190,7 +192,7 @@ void Fast::reserve(int rows) {
     place(hi_, 1);
   };
   all();
-  block_ = Block(sizeof(float) * at(total), "scratch");
+  block_ = Block(sizeof(float) * at(total), "scratch", Contents::any);
   base = block_.as<float>();
   all();
   begin_.resize(at(c.experts + 2));
@@ -199,7 +201,7 @@ void Fast::reserve(int rows) {
   const int64_t row_bytes = 4 * int64_t{c.vocab};
   head_rows_ = std::max(logits_bytes / row_bytes, std::min(logits_rows, logits_bound / row_bytes));
   head_rows_ = std::clamp<int64_t>(head_rows_, 1, rows);
-  logits_block_ = Block(sizeof(float) * at(head_rows_ * c.vocab), "scratch");
+  logits_block_ = Block(sizeof(float) * at(head_rows_ * c.vocab), "scratch", Contents::any);
   scratch_bytes_ = block_.bytes() + logits_block_.bytes();
 }
 

@@ -49,7 +49,8 @@ void generator() {
 void sampling() {
   const std::vector<float> logits = {1, 3, 3, 2, -4};
   const int64_t n = static_cast<int64_t>(logits.size());
-  check::that(sample_row(logits.data(), n, {}, 0) == 1, "greedy takes the lowest of equal ones");
+  Sampler sampler;
+  check::that(sampler.draw(logits.data(), n, {}, 0) == 1, "greedy takes the lowest of equal ones");
   check::that(rank_of(logits.data(), n, 2) == 1 && rank_of(logits.data(), n, 1) == 0 &&
                   rank_of(logits.data(), n, 4) == 4,
               "ranks");
@@ -57,7 +58,7 @@ void sampling() {
   const auto counts = [&](Sampling s) {
     std::vector<double> count(logits.size());
     for (uint64_t i = 0; i < 20000; ++i)
-      count[static_cast<size_t>(sample_row(logits.data(), n, s, i))] += 1.0 / 20000;
+      count[static_cast<size_t>(sampler.draw(logits.data(), n, s, i))] += 1.0 / 20000;
     return count;
   };
   double sum = 0;
@@ -73,10 +74,46 @@ void sampling() {
   check::that(top_p[0] == 0 && top_p[4] == 0 && top_p[3] > 0.1, "top-p keeps the smallest sufficient set");
   const auto narrow = counts({1, 0.1, 0, 9});
   check::near(narrow[1], 1, 1e-9, "top-p keeps one at least");
+  // Against sorting, on long rows with ties.
+  Draw draw{31};
+  for (int round = 0; round < 40; ++round) {
+    std::vector<float> row(static_cast<size_t>(1 + draw.below(900)));
+    for (float& x : row) x = std::round(4 * draw.normal(1.5f)) / 4;
+    const Sampling s{0.5 + draw.uniform(), round % 3 ? 0.05 + 0.94 * draw.uniform() : 1,
+                     round % 2 ? 1 + draw.below(60) : 0, 77};
+    std::vector<int32_t> order(row.size());
+    for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int32_t>(i);
+    std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
+      return row[static_cast<size_t>(a)] > row[static_cast<size_t>(b)];
+    });
+    if (s.top_k > 0 && static_cast<size_t>(s.top_k) < order.size())
+      order.resize(static_cast<size_t>(s.top_k));
+    const float top = row[static_cast<size_t>(order[0])];
+    const auto mass = [&](int32_t i) {
+      return std::exp((row[static_cast<size_t>(i)] - top) / s.temperature);
+    };
+    double total = 0, reached = 0;
+    for (const int32_t i : order) total += mass(i);
+    size_t kept = 0;
+    while (kept < order.size() && (kept == 0 || reached < s.top_p * total)) reached += mass(order[kept++]);
+    order.resize(kept);
+    std::sort(order.begin(), order.end());
+    for (uint64_t i = 0; i < 50; ++i) {
+      double left = uniform(s.seed, i) * reached;
+      int32_t want = order.back();
+      for (const int32_t id : order)
+        if ((left -= mass(id)) < 0) {
+          want = id;
+          break;
+        }
+      check::that(sampler.draw(row.data(), static_cast<int64_t>(row.size()), s, i) == want,
+                  "the draw is that of a sorted row");
+    }
+  }
   bool differs = false;
   for (uint64_t i = 0; i < 50; ++i)
     differs |=
-        sample_row(logits.data(), n, {2, 1, 0, 9}, i) != sample_row(logits.data(), n, {2, 1, 0, 10}, i);
+        sampler.draw(logits.data(), n, {2, 1, 0, 9}, i) != sampler.draw(logits.data(), n, {2, 1, 0, 10}, i);
   check::that(differs, "another seed draws otherwise");
 }
 
