@@ -4,8 +4,8 @@ import type { MainInspector } from "./main-inspector.ts";
 import { CLAIMED, Phase, PhaseWord } from "./phase.ts";
 
 const ROUND_MS = 40;
-/** How long after a termination has been asked for the empty message is sent. Code that runs has been struck by then. */
-const EMPTY_MS = 5;
+/** How often the empty message is sent until a termination has landed. Code that runs is struck before the first. */
+const EMPTY_MS = 10;
 /** How long an awaiting cell may take to answer the plain message before its code is terminated. */
 const GRACE_MS = 50;
 /** How long the main thread may leave a ping unanswered between cells before what blocks it counts as an orphan of an interrupted cell. */
@@ -19,7 +19,7 @@ export interface InterrupterLink {
   ping(sent: number): void;
   /** The cell's code cannot be terminated without ending the process. */
   cannot(cell: number): void;
-  /** Nothing more is sent to the main thread, but for one empty message, until `release`. */
+  /** Nothing more is sent to the main thread, but for empty messages, until `release`. */
   hold(): void;
   sendEmpty(): void;
   release(): void;
@@ -143,9 +143,9 @@ export class Interrupter {
     if (this.#inFlight || !this.#phase.change(phase, phase | CLAIMED)) return;
     this.#inFlight = true;
     this.#link.hold();
-    const empty = setTimeout(() => this.#link.sendEmpty(), EMPTY_MS);
+    const empty = setInterval(() => this.#link.sendEmpty(), EMPTY_MS);
     await this.#inspector.post("Runtime.terminateExecution").catch(() => {});
-    clearTimeout(empty);
+    clearInterval(empty);
     this.#inFlight = false;
     this.#phase.change(phase | CLAIMED, phase);
     this.#link.release();

@@ -3,8 +3,8 @@
  *
  * V8 delivers a termination some time after it is asked for, and unwinds whatever JavaScript runs then, or runs next. If that were the
  * kernel's own code, the kernel would be dead. So the worker may ask only after it has *claimed* a phase in which user code runs
- * (USER -> USER | CLAIMED), holds the claim until the termination has landed, and sends the main thread nothing meanwhile but an empty
- * message, which dies in place of a real one if no code was running at all. The main thread does not leave a claimed phase: it stands
+ * (USER -> USER | CLAIMED), holds the claim until the termination has landed, and sends the main thread nothing meanwhile but empty
+ * messages, of which one dies in place of a real one if no code was running at all. The main thread does not leave a claimed phase: it stands
  * still in a guarded frame until the termination strikes it there or the claim is withdrawn. Simpler protocols were tried; they hung
  * within a few hundred interrupts, or lost a message on a busy machine.
  */

@@ -20,7 +20,8 @@ export function reportError(error: unknown, positions: Positions, cell?: CellSou
 
 function errorBody(error: Error, positions: Positions, depth: number): string[] {
   const lines: string[] = [];
-  const frames = framesOf(error);
+  // Mapped already, unless user code has taken Error.prepareStackTrace for itself.
+  const frames = positions.userFrames(framesOf(error));
   const place = frames.find((frame) => /\(?cell \d+:\d+:\d+/.test(frame));
   const position = place && positionOf(place, positions);
   if (position) lines.push(...codeFrame(position));

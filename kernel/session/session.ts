@@ -7,6 +7,7 @@ import type {
   CellId,
   CellRequest,
   CommMessage,
+  ErrorReport,
   ExpressionOutcome,
   Outcome,
   Output,
@@ -107,7 +108,7 @@ export class Session {
       outcome = { status: "ok", expressions: await this.#expressions(request.userExpressions ?? {}) };
     } catch (error) {
       if (isInterrupt(error)) this.#running.abort.abort(error);
-      outcome = { status: "error", error: reportError(error, this.#positions, source) };
+      outcome = { status: "error", error: await this.#report(error, source) };
       this.#sink.output(cell, { type: "error", error: outcome.error });
     }
     this.#running = null;
@@ -196,10 +197,19 @@ export class Session {
         outcomes[name] = { status: "ok", data: await this.#guard.call(() => toBundle(value)), metadata: {} };
       } catch (error) {
         if (isInterrupt(error)) throw error;
-        outcomes[name] = { status: "error", error: reportError(error, this.#positions, source) };
+        outcomes[name] = { status: "error", error: await this.#report(error, source) };
       }
     }
     return outcomes;
+  }
+
+  /** An error's getters are user code too. */
+  async #report(error: unknown, source: CellSource): Promise<ErrorReport> {
+    try {
+      return await this.#guard.call(() => reportError(error, this.#positions, source));
+    } catch (failure) {
+      return reportError(failure, this.#positions, source);
+    }
   }
 
   /** An error that no cell is left to receive: told under the cell it came from. */

@@ -76,8 +76,9 @@ test(`${ROUNDS} interrupts at random moments`, {
     counts[outcome] = (counts[outcome] ?? 0) + 1;
   }
   // An interrupt may come before a cell has counted, or between its two counts; that is rare.
+  const least = ROUNDS - Math.max(3, ROUNDS * 0.03);
   assert.equal(
-    (await kernel.execute(`rounds <= ${ROUNDS} && rounds > ${ROUNDS * 0.98} && seen.size > ${ROUNDS * 0.97}`)).result,
+    (await kernel.execute(`rounds <= ${ROUNDS} && rounds >= ${least} && seen.size >= ${least}`)).result,
     "true",
   );
   assert.ok(counts["KernelInterrupt"] >= ROUNDS / 2, JSON.stringify(counts));
@@ -94,6 +95,33 @@ test("a loop stops within 100 ms, its values are kept, and the heart beats meanw
   const ms = performance.now() - asked;
   assert.ok(ms < 500, `${ms} ms`);
   assert.equal((await kernel.execute("n > 1e5 && big[999_999]")).result, "3");
+});
+
+test("endless code of every form stops, and the kernel goes on", async () => {
+  const forms = [
+    "for (;;) await null",
+    "const tick = () => process.nextTick(tick); tick(); await new Promise(() => {})",
+    "const again = () => setImmediate(again); again(); await new Promise(() => {})",
+    "queueMicrotask(function q() { queueMicrotask(q) }); await new Promise(() => {})",
+    "import { readFile } from 'node:fs/promises'; for (;;) await readFile('/dev/null')",
+    "import fs from 'node:fs'; fs.readFile('/dev/null', () => { while (true); }); await new Promise(() => {})",
+    "const { port1, port2 } = new MessageChannel(); port1.onmessage = () => { while (true); }; port2.postMessage(1); await new Promise(() => {})",
+    "[3, 2, 1].sort(() => { while (true); })",
+    "({ [Symbol.for('Jupyter.display')]() { while (true); } })",
+    "({ [Symbol.for('Jupyter.display')]: () => new Promise(() => {}) })",
+    "({ [Symbol.for('nodejs.util.inspect.custom')]() { while (true); } })",
+    "class Evil extends Error { get message(): string { while (true); } } throw new Evil()",
+    "await import('data:text/javascript,while(true);')",
+    "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)",
+  ];
+  for (const code of forms) {
+    const cell = kernel.execute(code);
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    await kernel.interrupt();
+    const outcome = await Promise.race([cell, new Promise<null>((resolve) => setTimeout(resolve, 5000, null))]);
+    assert.equal(outcome?.error?.ename, "KernelInterrupt", code);
+    assert.equal((await kernel.execute("1 + 1")).result, "2", code);
+  }
 });
 
 test("an interrupt fires the cell's signal, so that native work stops", async () => {

@@ -121,6 +121,13 @@ test("errors in the cell's own lines, the kernel's frames cut", async () => {
   assert.match(stack.result!, /^'at area \(cell \d+:4:13\)'$/);
 });
 
+test("positions stay right when user code replaces Error.prepareStackTrace", async () => {
+  await kernel.execute("const ownTrace = Error.prepareStackTrace; Error.prepareStackTrace = undefined");
+  const { error } = await kernel.execute("\n  null!.x");
+  assert.match(plain(error!.traceback.at(-1)!), /at cell \d+:2:9/);
+  await kernel.execute("Error.prepareStackTrace = ownTrace");
+});
+
 test("causes, syntax errors, things thrown that are no errors", async () => {
   const cause = await kernel.execute("throw new Error('outer', { cause: new RangeError('inner') })");
   assert.match(plain(cause.error!.traceback.join("\n")), /Caused by RangeError: inner/);

@@ -206,5 +206,9 @@ export class JupyterFrontend {
 
 /** Not through process.stderr: in a worker that leads through the main thread, which may be busy for hours. */
 const log = (text: string): void => {
-  writeSync(2, `moescope kernel: ${text}\n`);
+  try {
+    writeSync(2, `moescope kernel: ${text}\n`);
+  } catch {
+    // A full or closed pipe: nobody reads the log.
+  }
 };
