@@ -51,16 +51,21 @@ Isa widest() {
 const Kernels* table(Isa isa) {
   switch (isa) {
 #if MOESCOPE_HAVE_AVX2
-    case Isa::avx2: return &avx2_kernels;
+    case Isa::avx2:
+      return &avx2_kernels;
 #endif
 #if MOESCOPE_HAVE_AVX512
-    case Isa::avx512: return &avx512_kernels;
+    case Isa::avx512:
+      return &avx512_kernels;
 #endif
 #if MOESCOPE_HAVE_NEON
-    case Isa::neon: return &neon_kernels;
+    case Isa::neon:
+      return &neon_kernels;
 #endif
-    case Isa::generic: return &generic_kernels;
-    default: return nullptr;
+    case Isa::generic:
+      return &generic_kernels;
+    default:
+      return nullptr;
   }
 }
 

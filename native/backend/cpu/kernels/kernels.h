@@ -1,12 +1,14 @@
-// The fast number path of the CPU backend: everything between two sites of a layer, for prefill and for decode.
+// The fast number path of the CPU backend: everything between two sites of a layer, for prefill and for
+// decode.
 //
-// Activations are f32 throughout. Weights are f32 or bf16 and are widened exactly, so results differ from a straight-line
-// f32 evaluation of the same weights by the order of summation only (about 1e-6 relative).
+// Activations are f32 throughout. Weights are f32 or bf16 and are widened exactly, so results differ from a
+// straight-line f32 evaluation of the same weights by the order of summation only (about 1e-6 relative).
 //
-// A row's result of `matmul` does not depend on the rows computed beside it, on the thread count, nor on the sharing out of
-// work: the same row gives the same bits in prefill and in decode on the same instruction set.
+// A row's result of `matmul` does not depend on the rows computed beside it, on the thread count, nor on the
+// sharing out of work: the same row gives the same bits in prefill and in decode on the same instruction set.
 //
-// Matrices that multiply are kept packed (see `Packed`), in one copy; `unpack` gives rows back for inspection.
+// Matrices that multiply are kept packed (see `Packed`), in one copy; `unpack` gives rows back for
+// inspection.
 #pragma once
 
 #include <atomic>
@@ -20,7 +22,8 @@ namespace moescope::kernels {
 enum class Isa : uint8_t { generic, neon, avx2, avx512 };
 enum class Format : uint8_t { f32, bf16 };
 
-/** Best instruction set of this machine, or what MOESCOPE_ISA (generic, neon, avx2, avx512) asks for if the machine has it. */
+/** Best instruction set of this machine, or what MOESCOPE_ISA (generic, neon, avx2, avx512) asks for if the
+ * machine has it. */
 Isa detect();
 bool available(Isa);
 const char* name(Isa);
@@ -33,13 +36,15 @@ struct Run {
   const std::atomic<bool>* cancel = nullptr;
 };
 
-// ---------------------------------------------------------------------------------------------------------------- weights
+// ----------------------------------------------------------------------------------------------------------------
+// weights
 
-/** A matrix [n, k] (rows are outputs) in panels of 32 rows: panel p holds rows 32p .. 32p+31 as [k][32], the rows beyond n
- * being zero. Within a group of 32 the bf16 values of rows j and j+16 sit in one 32-bit word (j in the low half), so that
- * one shift and one mask widen a whole load; f32 values are in order. The layout is the same for every instruction set.
- * Reading it panel by panel is one sequential stream, which is what decode lives on, and prefill's register tiles need no
- * packing at run time. `data` is 64-byte aligned; huge pages help (madvise). */
+/** A matrix [n, k] (rows are outputs) in panels of 32 rows: panel p holds rows 32p .. 32p+31 as [k][32], the
+ * rows beyond n being zero. Within a group of 32 the bf16 values of rows j and j+16 sit in one 32-bit word (j
+ * in the low half), so that one shift and one mask widen a whole load; f32 values are in order. The layout is
+ * the same for every instruction set. Reading it panel by panel is one sequential stream, which is what
+ * decode lives on, and prefill's register tiles need no packing at run time. `data` is 64-byte aligned; huge
+ * pages help (madvise). */
 struct Packed {
   const void* data = nullptr;
   Format format = Format::f32;
@@ -53,7 +58,8 @@ constexpr size_t packed_bytes(Format f, int64_t n, int64_t k) {
 }
 
 enum class SourceType : uint8_t { f32, bf16, f16 };
-/** Element (r, c) is at data + (r * row_stride + c * col_stride) elements: out-major, in-major and fused checkpoints alike. */
+/** Element (r, c) is at data + (r * row_stride + c * col_stride) elements: out-major, in-major and fused
+ * checkpoints alike. */
 struct Source {
   const void* data = nullptr;
   SourceType type = SourceType::f32;
@@ -61,14 +67,16 @@ struct Source {
   int64_t col_stride = 1;
 };
 
-/** Packs panels [panel_begin, panel_end) of an [n, k] matrix into `dst` (the start of the whole packed matrix); wider to
- * narrower rounds to nearest even. Single-threaded, so that a loader can share panels out and report progress. Returns the
- * number of non-finite elements. */
-int64_t pack(void* dst, Format format, int64_t n, int64_t k, const Source& src, int64_t panel_begin, int64_t panel_end);
+/** Packs panels [panel_begin, panel_end) of an [n, k] matrix into `dst` (the start of the whole packed
+ * matrix); wider to narrower rounds to nearest even. Single-threaded, so that a loader can share panels out
+ * and report progress. Returns the number of non-finite elements. */
+int64_t pack(void* dst, Format format, int64_t n, int64_t k, const Source& src, int64_t panel_begin,
+             int64_t panel_end);
 /** Rows [row_begin, row_end) as f32, row r at dst + (r - row_begin) * dst_stride. */
 void unpack(float* dst, int64_t dst_stride, const Packed& w, int64_t row_begin, int64_t row_end);
 
-// ---------------------------------------------------------------------------------------------------------------- products
+// ----------------------------------------------------------------------------------------------------------------
+// products
 
 /** y[i, :] (+)= W x[i, :] for i in [0, m); with `up`, y[i, :] = silu(W x[i, :]) * (Up x[i, :]). */
 struct Product {
@@ -87,8 +95,9 @@ struct Product {
   bool add = false;
 };
 
-/** Which keys a query row sees and where they lie. Query row i attends keys [lo[i], hi[i]); key t of kv head h is at
- * k + t * k_stride + h * k_head_stride. Its own key is hi[i] - 1. Query heads [g * heads / kv_heads, (g+1) * ...) share kv head g. */
+/** Which keys a query row sees and where they lie. Query row i attends keys [lo[i], hi[i]); key t of kv head
+ * h is at k + t * k_stride + h * k_head_stride. Its own key is hi[i] - 1. Query heads [g * heads / kv_heads,
+ * (g+1) * ...) share kv head g. */
 struct Attention {
   int64_t rows = 0;
   int heads = 0;
@@ -113,7 +122,8 @@ struct Attention {
   float* stats = nullptr;
   /** Log of the sum of exponentials, [rows, heads]; null: not kept. */
   float* lse = nullptr;
-  /** The temperature factor that is already in q, [rows]; entropy_off is of the scores divided by it. null: 1. */
+  /** The temperature factor that is already in q, [rows]; entropy_off is of the scores divided by it.
+   * null: 1. */
   const float* temperature = nullptr;
 };
 enum Stat : int {
@@ -134,29 +144,32 @@ struct LogitStats {
   float* logprob = nullptr;         // natural log probability of target
   int32_t* rank = nullptr;          // 0: most likely; equal logits rank by lower id
   float* lse = nullptr;
-  float* entropy = nullptr;         // nats
-  int32_t* argmax = nullptr;        // lowest id of equal ones
+  float* entropy = nullptr;   // nats
+  int32_t* argmax = nullptr;  // lowest id of equal ones
 };
 
 struct Kernels {
   Isa isa;
 
-  /** All products in one parallel region; their outputs must not overlap. Experts' row groups, q/k/v and the like go in
-   * one call, which saves synchronisations. False: cancelled. */
+  /** All products in one parallel region; their outputs must not overlap. Experts' row groups, q/k/v and the
+   * like go in one call, which saves synchronisations. False: cancelled. */
   bool (*matmul)(const Run&, const Product*, int count);
 
   /** out[i, :] = x[i, :] / sqrt(mean(x[i, :]^2) + eps) * weight; weight null: 1. out may be x. */
-  bool (*rmsnorm)(const Run&, float* out, int64_t out_stride, const float* x, int64_t x_stride, const float* weight, float eps,
-                  int64_t rows, int64_t d);
+  bool (*rmsnorm)(const Run&, float* out, int64_t out_stride, const float* x, int64_t x_stride,
+                  const float* weight, float eps, int64_t rows, int64_t d);
 
-  /** In place on [rows, heads, head_dim] (row stride given): rotate pairs (2j, 2j+1) by cos, sin [rows, head_dim / 2]
-   * (null: not), then divide each head by sqrt(mean of squares + eps) (eps < 0: not), then multiply by factor[rows] (null: not). */
-  bool (*heads)(const Run&, float* x, int64_t stride, int64_t rows, int heads, int head_dim, const float* cos, const float* sin,
-                float eps, const float* factor);
+  /** In place on [rows, heads, head_dim] (row stride given): rotate pairs (2j, 2j+1) by cos, sin [rows,
+   * head_dim / 2] (null: not), then divide each head by sqrt(mean of squares + eps) (eps < 0: not), then
+   * multiply by factor[rows] (null: not). */
+  bool (*heads)(const Run&, float* x, int64_t stride, int64_t rows, int heads, int head_dim, const float* cos,
+                const float* sin, float eps, const float* factor);
 
-  /** Softmax attention, causal by `hi`. Tiled over rows when there are many, split over heads and key ranges when few. */
+  /** Softmax attention, causal by `hi`. Tiled over rows when there are many, split over heads and key ranges
+   * when few. */
   bool (*attention)(const Run&, const Attention&);
-  /** The weights themselves for head `head` of row `row`: hi - lo numbers, key lo first. Slow path, for attn.pattern. */
+  /** The weights themselves for head `head` of row `row`: hi - lo numbers, key lo first. Slow path, for
+   * attn.pattern. */
   void (*attention_weights)(const Attention&, int64_t row, int head, float* out);
 
   /** out[i] = silu(gate[i]) * up[i]. */
@@ -168,7 +181,8 @@ struct Kernels {
   /** y += x */
   bool (*add)(const Run&, float* y, const float* x, int64_t n);
 
-  bool (*logit_stats)(const Run&, const float* logits, int64_t stride, int64_t rows, int64_t vocab, const LogitStats&);
+  bool (*logit_stats)(const Run&, const float* logits, int64_t stride, int64_t rows, int64_t vocab,
+                      const LogitStats&);
 };
 
 /** The table of an instruction set; the generic one where the build or the machine lacks it. */

@@ -1,4 +1,5 @@
-// Weights into panels and back. Serves loading (once per weight, any strides) and inspection; bound by memory.
+// Weights into panels and back. Serves loading (once per weight, any strides) and inspection; bound by
+// memory.
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -37,13 +38,16 @@ inline float read(const void* data, SourceType type, int64_t i) {
   return type == SourceType::bf16 ? from_bf16(v) : from_f16(v);
 }
 
-/** Where column j of a panel lies among the 32 bf16 values of one k: j in the low half of word j, j + 16 in the high half. */
+/** Where column j of a panel lies among the 32 bf16 values of one k: j in the low half of word j, j + 16 in
+ * the high half. */
 constexpr int bf16_place(int j) { return j < 16 ? 2 * j : 2 * (j - 16) + 1; }
 
 }  // namespace
 
-int64_t pack(void* dst, Format format, int64_t n, int64_t k, const Source& src, int64_t panel_begin, int64_t panel_end) {
-  // Along k in blocks, so that an out-major source is read in lines and the panel is written while it is in the cache.
+int64_t pack(void* dst, Format format, int64_t n, int64_t k, const Source& src, int64_t panel_begin,
+             int64_t panel_end) {
+  // Along k in blocks, so that an out-major source is read in lines and the panel is written while it is in
+  // the cache.
   constexpr int64_t block = 128;
   int64_t bad = 0;
   float rows[panel_rows][block];
@@ -51,7 +55,9 @@ int64_t pack(void* dst, Format format, int64_t n, int64_t k, const Source& src, 
     const int64_t first = p * panel_rows, live = std::min(panel_rows, n - first);
     for (int64_t k0 = 0; k0 < k; k0 += block) {
       const int64_t width = std::min(block, k - k0);
-      const auto at = [&](int64_t r, int64_t c) { return (first + r) * src.row_stride + (k0 + c) * src.col_stride; };
+      const auto at = [&](int64_t r, int64_t c) {
+        return (first + r) * src.row_stride + (k0 + c) * src.col_stride;
+      };
       if (src.col_stride == 1)
         for (int64_t r = 0; r < live; ++r)
           for (int64_t c = 0; c < width; ++c) rows[r][c] = read(src.data, src.type, at(r, c));
@@ -69,7 +75,8 @@ int64_t pack(void* dst, Format format, int64_t n, int64_t k, const Source& src, 
       } else {
         uint16_t* out = static_cast<uint16_t*>(dst) + base;
         for (int64_t c = 0; c < width; ++c)
-          for (int64_t r = 0; r < panel_rows; ++r) out[c * panel_rows + bf16_place(int(r))] = to_bf16(rows[r][c]);
+          for (int64_t r = 0; r < panel_rows; ++r)
+            out[c * panel_rows + bf16_place(int(r))] = to_bf16(rows[r][c]);
       }
     }
   }

@@ -65,10 +65,13 @@ struct Buffer {
   }
 };
 
-// The gate of a region: who may still enter, and how many are inside. A worker that wakes after the last block was taken
-// finds it closed and goes back to sleep; the caller never waits for a thread that has nothing to do.
+// The gate of a region: who may still enter, and how many are inside. A worker that wakes after the last
+// block was taken finds it closed and goes back to sleep; the caller never waits for a thread that has
+// nothing to do.
 constexpr uint64_t count_mask = 0xffff, closed = 1u << 16;
-constexpr uint64_t make_gate(uint32_t epoch, int threads) { return uint64_t{epoch} << 32 | uint64_t(threads) << 17 | 0; }
+constexpr uint64_t make_gate(uint32_t epoch, int threads) {
+  return uint64_t{epoch} << 32 | uint64_t(threads) << 17 | 0;
+}
 constexpr uint32_t gate_epoch(uint64_t g) { return uint32_t(g >> 32); }
 constexpr int gate_threads(uint64_t g) { return int(g >> 17 & 0x7fff); }
 
@@ -123,7 +126,8 @@ struct Pool::State {
 
   void worker_loop(int worker, uint32_t seen) {
     for (;;) {
-      if (!spin([&] { return epoch.load(std::memory_order_acquire) != seen; })) epoch.wait(seen, std::memory_order_acquire);
+      if (!spin([&] { return epoch.load(std::memory_order_acquire) != seen; }))
+        epoch.wait(seen, std::memory_order_acquire);
       const uint32_t now = epoch.load(std::memory_order_acquire);
       if (now == seen) continue;
       seen = now;
@@ -163,7 +167,8 @@ void Pool::stop() {
   s.stopping.store(false);
 }
 
-bool Pool::run(int threads, int64_t n, int64_t grain, const std::atomic<bool>* cancel, void* body, Call call) {
+bool Pool::run(int threads, int64_t n, int64_t grain, const std::atomic<bool>* cancel, void* body,
+               Call call) {
   if (n <= 0) return true;
   grain = std::max<int64_t>(grain, 1);
   State& s = *state_;

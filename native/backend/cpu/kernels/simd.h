@@ -1,5 +1,5 @@
-// The vectors that the kernels are written over: the compiler's own vector types, as wide as the file's flags allow.
-// Included only by the isa_*.cc files; everything here has internal linkage, for each set's own copy.
+// The vectors that the kernels are written over: the compiler's own vector types, as wide as the file's flags
+// allow. Included only by the isa_*.cc files; everything here has internal linkage, for each set's own copy.
 #pragma once
 
 #include <cstdint>
@@ -94,7 +94,8 @@ struct MakeIndices<0, I...> {
 /** Lanes without bit S of `a` and lanes with it of `b`, each plus its partner across S. */
 template <int S, int... I>
 MOESCOPE_INLINE Vec fold(Vec a, Vec b, Indices<I...>) {
-  return __builtin_shufflevector(a, b, (I & S ? lanes + I : I)...) + __builtin_shufflevector(a, b, (I & S ? lanes + (I ^ S) : I ^ S)...);
+  return __builtin_shufflevector(a, b, (I & S ? lanes + I : I)...) +
+         __builtin_shufflevector(a, b, (I & S ? lanes + (I ^ S) : I ^ S)...);
 }
 /** Lane i of the result is the sum of a[i]; a is used up. */
 MOESCOPE_INLINE Vec sums(Vec* a) {
@@ -107,9 +108,9 @@ MOESCOPE_INLINE Vec sums(Vec* a) {
   return fold<1>(a[0], a[1], All{});
 }
 
-// exp, within 2 ulp: x = n ln2 + r with |r| <= ln2/2, e^r by a polynomial of degree 7 (Taylor's coefficients, truncation
-// 5e-9), 2^n in two halves so that the ends of the range neither overflow early nor lose the subnormals. ln2 is split so
-// that n * ln2_high is exact without FMA too.
+// exp, within 2 ulp: x = n ln2 + r with |r| <= ln2/2, e^r by a polynomial of degree 7 (Taylor's coefficients,
+// truncation 5e-9), 2^n in two halves so that the ends of the range neither overflow early nor lose the
+// subnormals. ln2 is split so that n * ln2_high is exact without FMA too.
 MOESCOPE_INLINE Vec vexp(Vec x) {
   const Vec low = splat(-104.f), high = splat(89.f), magic = splat(12582912.f);
   Vec c = x < low ? low : x;  // a NaN passes both
