@@ -180,13 +180,10 @@ test("streams and displays keep their order", async () => {
 });
 
 test("output of a running cell is seen at once, also while it spins", async () => {
-  const cell = kernel.execute(
-    "console.log('first-line'); console.log('second-line'); const until = Date.now() + 800; while (Date.now() < until); 0",
-  );
-  const seen = performance.now();
+  const cell = kernel.execute("console.log('first-line'); console.log('second-line'); while (true);");
   await kernel.until((m) => m.header.msg_type === "stream" && m.content.text.includes("second-line"));
-  assert.ok(performance.now() - seen < 500);
-  await cell;
+  await kernel.interrupt();
+  assert.equal((await cell).error!.ename, "KernelInterrupt");
 });
 
 test("display, ids and updates, promises, clear_output", async () => {
@@ -271,17 +268,16 @@ test("complete, inspect, is_complete", async () => {
 });
 
 test("while a cell spins: completion, info, history and the heartbeat are answered", async () => {
-  const cell = kernel.execute("const end = Date.now() + 1500; while (Date.now() < end); 'spun'");
-  await new Promise((resolve) => setTimeout(resolve, 200));
-  const asked = performance.now();
+  const cell = kernel.execute("console.log('spinning'); while (true);");
+  await kernel.until((m) => m.header.msg_type === "stream" && m.content.text.includes("spinning"));
   const { matches } = (await kernel.request("shell", "complete_request", { code: "zebra.", cursor_pos: 6 })).reply
     .content;
   assert.ok(matches.includes("stripes"));
   await kernel.request("control", "kernel_info_request", {});
   await kernel.request("shell", "history_request", { hist_access_type: "tail", n: 2, output: false, raw: true });
   await kernel.beat();
-  assert.ok(performance.now() - asked < 1000);
-  assert.equal((await cell).result, "'spun'");
+  await kernel.interrupt();
+  assert.equal((await cell).error!.ename, "KernelInterrupt");
 });
 
 test("history: tail, range, search", async () => {
