@@ -1,7 +1,7 @@
 /** CPU prefill and decode through the public addon, beside this machine's limits and Hugging Face transformers. */
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { loadavg, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { type Config, readConfig } from "../../../engine/checkpoint/config.ts";
 import { native } from "../../../engine/model/addon.ts";
@@ -125,6 +125,9 @@ const agreed = (r: Row): number => {
   return differs < 0 ? r.ours.tokens.length : differs;
 };
 
+const load = loadavg()[0];
+if (load > 0.5)
+  process.stderr.write(`bench: others keep ${load.toFixed(1)} cores of this machine busy; the figures will be low\n`);
 const limits = machineLimits();
 const program = python();
 const cases: Case[] = [];
@@ -132,13 +135,17 @@ if (existsSync(join(TINY, "model.safetensors"))) {
   const raw = JSON.parse(readFileSync(join(TINY, "config.json"), "utf8"));
   cases.push({ name: "tiny-scout", raw, folder: TINY, rows: 1024, decodeTokens: 200, repeats: 9 });
 }
-cases.push({ name: "wide", raw: WIDE, folder: null, rows: 1024, decodeTokens: 24, repeats: 3 });
+cases.push({ name: "wide", raw: WIDE, folder: null, rows: 1024, decodeTokens: 24, repeats: 5 });
 
 process.stdout.write(
   `${native().info().isa}, ${limits.cores} cores; measured here: f32 FMA peak ${limits.gflops} GFLOP/s, reads ${limits.read} GB/s\n\n`,
 );
 const rows: Row[] = [];
-for (const c of cases) for (const format of ["bf16", "f32"] as const) rows.push(await one(c, format, limits, program));
+for (const c of cases)
+  for (const format of ["bf16", "f32"] as const) {
+    process.stderr.write(`bench: ${c.name} ${format}\n`);
+    rows.push(await one(c, format, limits, program));
+  }
 
 const header = [
   "model",
@@ -212,6 +219,7 @@ for (const r of rows) {
 process.stdout.write(`${verdict(lines)}\n`);
 const kept = keep("native", {
   limits,
+  loadBefore: load,
   rows: rows.map((r) => ({ ...r, ours: { ...r.ours, tokens: r.ours.tokens.length }, peer: withoutTokens(r.peer) })),
   work: Object.fromEntries(
     cases.map((c) => {

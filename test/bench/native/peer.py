@@ -17,6 +17,7 @@ import transformers
 from transformers import Llama4ForCausalLM, Llama4TextConfig
 
 transformers.logging.set_verbosity_error()
+transformers.utils.logging.disable_progress_bar()
 torch.set_num_threads(int(threads))
 kinds = {"f32": torch.float32, "bf16": torch.bfloat16}
 ids = torch.tensor([json.load(open(ids_file))])
@@ -45,11 +46,11 @@ def timed(call):
 def measure(attention):
     model = load(attention)
     deadline, prefill = time.perf_counter() + 8, []
-    while len(prefill) < 4 or (time.perf_counter() < deadline and len(prefill) < 15):
+    while len(prefill) < 2 or (time.perf_counter() < deadline and len(prefill) < 15):
         seconds, out = timed(lambda: model(ids, use_cache=True))
         prefill.append(seconds)
-    best, tokens = float("inf"), []
-    for _ in range(3):
+    best, tokens, deadline = float("inf"), [], time.perf_counter() + 8
+    while not tokens or time.perf_counter() < deadline:
         out = model(ids[:, : ids.shape[1] // 4], use_cache=True)
         cache, last, tokens, steps = out.past_key_values, out.logits[:, -1:].argmax(-1), [], []
         for _ in range(int(decode)):
