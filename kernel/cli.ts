@@ -85,6 +85,8 @@ const FILE_ERRORS = new Set(["ConnectionFileError", "NotebookError"]);
 
 /** Runs the program. Sets `process.exitCode`, or ends the process when the verb fails; resolves when the verb is done or runs by itself. */
 export async function main(argv: string[]): Promise<void> {
+  // Whoever reads our output may stop reading (`| head`).
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
   try {
     process.exitCode = (await dispatch(argv)) ?? 0;
   } catch (error) {

@@ -53,6 +53,15 @@ describe("usage", () => {
     assert.match(run.stdout, /^moescope run FILE \[--out FILE\][\s\S]*-o, --out FILE +write the executed notebook/);
     assert.equal(moescope(["--version"]).stdout.trim(), JSON.parse(readFileSync("package.json", "utf8")).version);
   });
+  it("does not mind when nobody reads on", () => {
+    const { status, stdout, stderr } = spawnSync(
+      "bash",
+      ["-c", `"${process.execPath}" "${binary}" doctor | head -1; exit \${PIPESTATUS[0]}`],
+      { encoding: "utf8" },
+    );
+    assert.deepEqual([status, stderr], [0, ""]);
+    assert.match(stdout, /^Moescope /);
+  });
   for (const [args, message] of [
     [["instal"], /^moescope: there is no "instal"\. Did you mean "install"\?/],
     [["constructor"], /^moescope: there is no "constructor"\./],
