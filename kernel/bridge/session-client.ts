@@ -64,6 +64,7 @@ export class SessionClient {
     this.#sink = sink;
     this.live = new InspectorLiveValues(this.#inspector);
     this.#interrupter = new Interrupter(this.#words, this.#inspector, {
+      outstanding: () => (this.#outcomes.has(this.#cells) ? this.#cells : 0),
       soft: (cell) => this.#post({ type: "interrupt", cell }),
       ping: (sent) => this.#post({ type: "ping", sent }),
       cannot: (cell) => void this.#sink.stream(cell, "stderr", CANNOT_STOP),

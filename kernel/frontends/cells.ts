@@ -69,6 +69,11 @@ export class Cells {
     return outcome;
   }
 
+  /** Starts the language server while the user still thinks, so that the first cell does not wait for it. */
+  async warm(): Promise<void> {
+    if (this.state.types !== "off") await (await this.language()).inspect("0", 0, 0);
+  }
+
   async close(): Promise<void> {
     await (await this.#language)?.close();
   }

@@ -14,6 +14,8 @@ const ORPHAN_MS = 150;
 const WATCH_MS = 3000;
 
 export interface InterrupterLink {
+  /** The cell that has been sent to the session and has not come back, or 0. It may not have begun. */
+  outstanding(): number;
   /** Sends `interrupt` to the session. */
   soft(cell: number): void;
   ping(sent: number): void;
@@ -50,7 +52,7 @@ export class Interrupter {
   interrupt(): void {
     this.#interrupted = true;
     this.#watch();
-    const cell = Atomics.load(this.#words, Word.cell);
+    const cell = this.#link.outstanding();
     if (cell === 0 || this.#busy) return;
     this.#busy = true;
     void this.#stop(cell).finally(() => {
@@ -73,8 +75,9 @@ export class Interrupter {
   async #stop(cell: number): Promise<void> {
     let asked = 0;
     let told = false;
-    while (!this.#closed && Atomics.load(this.#words, Word.cell) === cell) {
-      const phase = this.#phase.get();
+    while (!this.#closed && this.#link.outstanding() === cell) {
+      const begun = Atomics.load(this.#words, Word.cell) === cell;
+      const phase = begun ? this.#phase.get() : Phase.kernel;
       if (phase === Phase.user) {
         await this.#claim(phase);
       } else if (phase === Phase.await) {

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import type { KernelMessage } from "@jupyterlab/services";
 import { type Content, PROTOCOL_VERSION } from "./message.ts";
 
-const version: string = JSON.parse(readFileSync(findPackage(), "utf8")).version;
+const { version, dependencies } = JSON.parse(readFileSync(findPackage(), "utf8"));
 
 export const kernelInfo = (): Content<KernelMessage.IInfoReplyMsg> & { supported_features: string[] } => ({
   status: "ok",
@@ -12,7 +12,7 @@ export const kernelInfo = (): Content<KernelMessage.IInfoReplyMsg> & { supported
   implementation_version: version,
   language_info: {
     name: "typescript",
-    version: "7.0.2",
+    version: dependencies.typescript,
     mimetype: "text/typescript",
     file_extension: ".ts",
     pygments_lexer: "typescript",

@@ -15,6 +15,9 @@ import { watchParent } from "./life.ts";
 import { Parents } from "./parents.ts";
 import { type Answer, answers, CommRegistry } from "./requests.ts";
 
+/** After the start, which it would slow down. */
+const WARM_MS = 300;
+
 const COMM_TYPES: Record<string, CommMessage["kind"]> = { comm_open: "open", comm_msg: "msg", comm_close: "close" };
 
 export class JupyterFrontend {
@@ -73,8 +76,7 @@ export class JupyterFrontend {
     await this.#iopub.status("starting", null);
     watchParent(() => void this.#end());
     await this.#client.ready;
-    // While the user still thinks: the language server takes a fifth of a second to its first answer.
-    void this.#cells.language();
+    setTimeout(() => void this.#cells.warm().catch(() => {}), WARM_MS);
   }
 
   #receive(message: Message<any>, channel: RouterChannel): void {
