@@ -117,6 +117,7 @@ class Fast final : public Backend {
 
   void positions(const Step& s);
   void append(const Segment& seg, int l);
+  int joined(const Step& s, int l, int g) const;
   void moe_up(const Step& s, int l);
   void dense_up(const Step& s, int l);
   void group(const Step& s);
@@ -275,49 +276,76 @@ void Fast::append(const Segment& seg, int l) {
     }
 }
 
+/** How many segments from `g` on one call of the kernel can serve. In a global layer, consecutive stretches of one sequence; in a
+ * chunked one, segments that begin a chunk, whoever's: their keys are all in the tile. */
+int Fast::joined(const Step& s, int l, int g) const {
+  const bool chunked = c.chunks(l);
+  int end = g + 1;
+  for (; end < s.segment_count; ++end) {
+    const Segment &a = s.segments[end - 1], &b = s.segments[end];
+    const bool follows = chunked ? a.position % c.chunk == 0 && b.position % c.chunk == 0
+                                 : a.kv == b.kv && a.position + a.count == b.position;
+    if (!follows || a.row + a.count != b.row) break;
+  }
+  return end - g;
+}
+
 void Fast::attend(const Step& s, int l) {
   const Watch summary(s, c, Site::attn_summary, l), pattern(s, c, Site::attn_pattern, l);
-  const int64_t qw = c.q_width();
-  for (int g = 0; g < s.segment_count; ++g) {
-    const Segment& seg = s.segments[g];
-    const int64_t base = c.chunks(l) ? seg.position / c.chunk * c.chunk : 0;  // position of slot 0
-    append(seg, l);
-    for (int i = 0; i < seg.count; ++i) {
-      lo_[i] = 0;
-      hi_[i] = static_cast<int32_t>(seg.position + i - base + 1);
+  const int64_t qw = c.q_width(), kw = c.kv_width();
+  for (int g = 0, count; g < s.segment_count; g += count) {
+    count = joined(s, l, g);
+    const Segment* segments = s.segments + g;
+    const int first = segments->row;
+    // Several chunks share the cache's one, so they read their keys where the products left them; else from the cache, whose
+    // rows lie closer.
+    const bool from_tile = c.chunks(l) && count > 1;
+    const int64_t base = c.chunks(l) ? segments->position / c.chunk * c.chunk : 0;  // position of slot 0
+    int rows = 0;
+    for (int i = 0; i < count; ++i) {
+      const Segment& seg = segments[i];
+      if (!from_tile) append(seg, l);
+      for (int j = 0; j < seg.count; ++j, ++rows) {
+        lo_[rows] = from_tile ? seg.row - first : 0;
+        hi_[rows] = from_tile ? rows + 1 : static_cast<int32_t>(seg.position + j - base + 1);
+      }
     }
-    const KvLayer& kv = seg.kv[l];
+    const KvLayer& kv = segments->kv[l];
     kernels::Attention a;
-    a.rows = seg.count;
+    a.rows = rows;
     a.heads = c.heads;
     a.kv_heads = c.kv_heads;
     a.head_dim = c.head_dim;
     a.scale = scale_;
-    a.q = q_ + seg.row * qw;
+    a.q = q_ + first * qw;
     a.q_stride = qw;
-    a.out = z_ + seg.row * qw;
+    a.out = z_ + first * qw;
     a.out_stride = qw;
-    a.k = kv.k;
-    a.v = kv.v;
-    a.k_stride = a.v_stride = c.head_dim;
-    a.k_head_stride = a.v_head_stride = kv.slots * c.head_dim;
+    a.k = from_tile ? k_ + first * kw : kv.k;
+    a.v = from_tile ? v_ + first * kw : kv.v;
+    a.k_stride = a.v_stride = from_tile ? kw : c.head_dim;
+    a.k_head_stride = a.v_head_stride = from_tile ? c.head_dim : kv.slots * c.head_dim;
     a.lo = lo_;
     a.hi = hi_;
-    a.stats = summary ? stats_ + int64_t{seg.row} * c.heads * kernels::stat_count : nullptr;
-    a.temperature = temperature_ + seg.row;
+    a.stats = summary ? stats_ + int64_t{first} * c.heads * kernels::stat_count : nullptr;
+    a.temperature = temperature_ + first;
     done(kernel.attention(run(s), a));
-    for (int64_t i = 0; summary && i < int64_t{seg.count} * c.heads; ++i)
-      a.stats[i * kernels::stat_count + kernels::stat_argmax] += static_cast<float>(base);
+    // From the kernel's key to the position: the row sees itself last.
+    for (int64_t i = 0; summary && i < int64_t{rows} * c.heads; ++i) {
+      const int64_t row = i / c.heads;
+      a.stats[i * kernels::stat_count + kernels::stat_argmax] += static_cast<float>(s.positions[first + row] - (hi_[row] - 1));
+    }
     for (const Tap* t = pattern ? s.at(Site::attn_pattern, l).taps : nullptr; t; t = t->next)
-      for (int i = 0; i < seg.count; ++i) {
-        if (t->to[seg.row + i] < 0) continue;
-        float* to = t->pattern[t->to[seg.row + i]];
+      for (int i = 0; i < rows; ++i) {
+        if (t->to[first + i] < 0) continue;
+        float* to = t->pattern[t->to[first + i]];
         for (int h = 0; h < c.heads; ++h) {
           if (t->heads && !t->heads[h]) continue;
           kernel.attention_weights(a, i, h, to);
-          to += hi_[i];
+          to += hi_[i] - lo_[i];
         }
       }
+    for (int i = 0; from_tile && i < count; ++i) append(segments[i], l);
   }
   for (int r = 0; summary && r < s.rows; ++r)
     summary.keep(r, stats_ + int64_t{r} * c.heads * kernels::stat_count);
