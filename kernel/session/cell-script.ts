@@ -116,8 +116,6 @@ const parses = (code: string): boolean =>
 
 interface Rewriting {
   edit: MagicString;
-  /** Declared at top level, under the names they have in script scope. */
-  names: Set<string>;
   /** Identifiers that occur. */
   used: Set<string>;
   /** Names in the cell to names in script scope. */
@@ -132,9 +130,9 @@ function rewrite(
   const program = parseSync("cell.js", js, { lang: "js", sourceType: "module" }).program;
   const declared = program.body.flatMap((node) => [...declaredNames(node)]);
   const renamed = new Map([...table.renamed].map((name) => [name, scriptName(name)]));
-  const r: Rewriting = { edit: new MagicString(js), names: new Set(), used: new Set(), renamed, imports: false };
   for (const name of declared) if (table.isTaken(name)) renamed.set(name, scriptName(name));
-  for (const name of declared) r.names.add(renamed.get(name) ?? name);
+  const names = [...new Set(declared.map((name) => renamed.get(name) ?? name))];
+  const r: Rewriting = { edit: new MagicString(js), used: new Set(), renamed, imports: false };
   const { edit } = r;
   const last = program.body.findLast((node) => !saysNothing(node));
   for (const statement of program.body as Node[]) {
@@ -163,7 +161,7 @@ function rewrite(
     else edit.move(node.start, node.end, top);
   }
   edit.prepend(`(async (${SUPPORT}, babelHelpers) => {"use strict";`).append("\n})");
-  return { edit, names: [...r.names], renamed: declared.filter((name) => renamed.has(name)), imports: r.imports };
+  return { edit, names, renamed: declared.filter((name) => renamed.has(name)), imports: r.imports };
 }
 
 /** The transform closes a module without imports with `export {}`. */
@@ -209,7 +207,7 @@ function topLevel(node: Node, { edit, renamed }: Rewriting, last: boolean): void
 /** `export default <expression>`. */
 const isExpression = (node: Node): boolean => /(Expression|Literal|Identifier)$/.test(node.type);
 
-/** `let a = 1, b;` to `a = 1, b = void 0;`; a pattern needs parentheses. `fresh` gives variables without a value the value undefined. */
+/** `let a = 1, b;` to `a = 1, b = void 0;`. As a statement, not in the head of a loop, a pattern needs parentheses and a `let` without a value gets undefined. */
 function assignments(
   node: Extract<Node, { type: "VariableDeclaration" }>,
   edit: MagicString,
