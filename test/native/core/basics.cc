@@ -36,6 +36,10 @@ void generator() {
   check::that(philox(~uint64_t{0}, ~uint64_t{0}, ~uint64_t{0}) ==
                   Philox4{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd},
               "Philox of ones");
+  const double quantiles[][2] = {
+      {0.975, 1.959963985}, {0.5, 0}, {0.3, -0.524400513}, {0.001, -3.090232306}, {0.02425, -1.972961}};
+  for (const auto& [p, z] : quantiles)
+    check::near(normal_of(static_cast<uint32_t>(p * 0x1p32)), z, 3e-6, "quantile of the normal");
   double sum = 0, squares = 0;
   for (uint64_t i = 0; i < 10000; ++i)
     for (const float x : normal4(3, i, 0)) {
