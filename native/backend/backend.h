@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "base/memory.h"
 #include "model/config.h"
 #include "model/weights.h"
 #include "taps/sites.h"
@@ -159,9 +160,25 @@ struct Source {
 // ----------------------------------------------------------------------------------------------------------------
 // backend
 
+/** Where a value first was not finite, told when a tile is finished. */
+struct NonFinite {
+  int row = -1;  // of the tile; -1: nowhere
+  int layer = -1;
+  Site site = Site::embed;
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
+
+  /** Bytes of a device's memory, where weights and caches then lie and only this backend reads them; null:
+   * they lie in the machine's. Throws `memory`, naming `what`. From any thread. */
+  virtual std::byte* take(size_t /*bytes*/, const char* /*what*/) { return nullptr; }
+  virtual void give_back(std::byte*) {}
+  /** Whether it has such memory, how it is called, and how much of it is free. */
+  virtual bool on_device() const { return false; }
+  virtual const char* place() const { return "memory"; }
+  virtual uint64_t free_bytes() const { return machine_memory().free; }
 
   /** Bytes of a multiplying matrix as this backend keeps it, and whether rows are simply one after the other.
    */
@@ -205,6 +222,10 @@ class Backend {
   /** After that: the first site of the layer whose values of the row are not finite, as kept in the
    * activations. */
   virtual Site nonfinite_site(const Step&, int layer, int row) const = 0;
+
+  /** After the head: waits for whatever the verbs only began. What taps and `HeadOut` point to is written
+   * from here on, and a device says only now what was not finite. */
+  virtual NonFinite finish(const Step&) { return {}; }
 };
 
 /** Straight-line f32, the oracle. */

@@ -18,6 +18,8 @@ const char* name(Code code) {
       return "nonfinite";
     case Code::argument:
       return "argument";
+    case Code::device:
+      return "device";
     case Code::internal:
       break;
   }

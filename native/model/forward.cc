@@ -237,6 +237,8 @@ class Runner {
       if (keep_[r]) state_.predicts[static_cast<size_t>(rows_[r].seq)] = 0;
     backend_.head(
         step_, {target_.data(), logprob_.data(), rank_.data(), entropy_.data(), lse_.data(), keep_.data()});
+    const NonFinite bad = backend_.finish(step_);
+    if (bad.row >= 0) not_finite(bad.site, bad.layer, bad.row);
     for (size_t r = 0; r < n; ++r) {
       if (!std::isfinite(lse_[r])) not_finite(Site::logits, -1, static_cast<int>(r));
       const int64_t row = rows_[r].t - spec_.first_row;

@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "backend/cpu/plain_store.h"
+#include "backend/cuda/open.h"
 #include "base/error.h"
 #include "base/random.h"
 #include "model/model.h"
@@ -41,8 +42,9 @@ class Loader {
     model_->config = std::move(spec_.config);
     const Config& c = model_->config;
     model_->slots = slots_of(c, model_->weights);
-    model_->backend =
-        spec_.fast ? fast_cpu(c, model_->weights, spec_.threads) : exact_cpu(c, model_->weights);
+    model_->backend = spec_.cuda   ? cuda_gpu(c, model_->weights)
+                      : spec_.fast ? fast_cpu(c, model_->weights, spec_.threads)
+                                   : exact_cpu(c, model_->weights);
     for (const std::string& path : spec_.files) model_->files.emplace_back(path);
     place();
     fill();
@@ -76,7 +78,7 @@ class Loader {
       // A table that is only looked up widens exactly, so it may stay as it is.
       if (slot.use == Use::lookup && t.source && t.source->type == SourceType::bf16) m.format = Format::bf16;
       const bool multiplies = slot.use == Use::multiply || slot.use == Use::router;
-      t.packed = multiplies && !model_->backend->plain();
+      t.packed = model_->backend->on_device() || (multiplies && !model_->backend->plain());
       m.packed = t.packed;
       if (!t.packed && slot.use != Use::vector && can_map(m, t.source)) {
         m.mapped = true;
@@ -89,12 +91,12 @@ class Loader {
       total += round_up(bytes, alignment);
     }
     if (!sources.empty()) fail(Code::argument, sources.begin()->first, "the model has no such slot");
-    const uint64_t free = machine_memory().free;
+    const uint64_t free = model_->backend->free_bytes();
     if (total > free)
-      fail(
-          Code::memory, "weights",
-          "they take " + std::to_string(total) + " bytes, the machine has " + std::to_string(free) + " free");
-    model_->store = Block(total, "weights");
+      fail(Code::memory, "weights",
+           "they take " + std::to_string(total) + " bytes, " + std::to_string(free) + " are free" +
+               (model_->backend->on_device() ? " on the device" : ""));
+    model_->store = Store(*model_->backend, total, "weights");
     model_->store.prefer_huge_pages();
     for (size_t i = 0; i < targets_.size(); ++i) {
       if (model_->slots[i].matrix->mapped) continue;
@@ -238,11 +240,11 @@ std::vector<Model::Part> Model::memory() const {
   std::vector<Part> out;
   for (const char* part : {"embed", "attention", "router", "experts", "shared", "dense", "head"}) {
     const auto [owned, mapped] = parts[part];
-    if (owned) out.push_back({part, "memory", owned});
+    if (owned) out.push_back({part, backend->place(), owned});
     if (mapped) out.push_back({part, "file", mapped});
   }
-  out.push_back({"kv", "memory", kv_bytes.load()});
-  out.push_back({"scratch", "memory", backend->scratch_bytes()});
+  out.push_back({"kv", backend->place(), kv_bytes.load()});
+  out.push_back({"scratch", backend->place(), backend->scratch_bytes()});
   return out;
 }
 

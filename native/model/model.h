@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "backend/store.h"
 #include "base/mapped_file.h"
 #include "base/memory.h"
 #include "model/config.h"
@@ -38,7 +39,8 @@ struct LoadSpec {
   std::optional<Random> random;
   Format format = Format::f32;
   bool fast = false;
-  int threads = 0;  // 0: physical cores
+  bool cuda = false;  // instead of the CPU; `fast` says nothing then
+  int threads = 0;    // 0: physical cores
 };
 
 /** How a long task is watched and stopped. */
@@ -54,7 +56,7 @@ struct Model {
   std::vector<Slot> slots;
   std::unique_ptr<Backend> backend;
   std::vector<MappedFile> files;
-  Block store;
+  Store store;
 
   struct NonFinite {
     std::string slot;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "base/both.h"
 #include "model/config.h"
 
 namespace moescope {
@@ -29,7 +30,7 @@ inline void rope_angles(const Config& c, int64_t position, bool in_chunk, float*
 }
 
 /** ln(floor((p + 1) / floor_scale) + 1) * scale + 1, rounded where Hugging Face rounds to fp32. */
-inline float temperature_at(int64_t position, double floor_scale, double scale) {
+MOESCOPE_BOTH inline float temperature_at(int64_t position, double floor_scale, double scale) {
   const double stair = std::floor(static_cast<double>(position + 1) / floor_scale);
   return static_cast<float>(std::log1p(stair)) * static_cast<float>(scale) + 1.0f;
 }

@@ -24,8 +24,9 @@ uint64_t KvCache::used(const Config& c, int64_t position) {
   return slots * bytes_of_slot(c);
 }
 
-KvCache::KvCache(const Config& c, int64_t context) : block_(bytes(c, context), "KV cache") {
-  float* at = block_.as<float>();
+KvCache::KvCache(const Config& c, Backend& backend, int64_t context)
+    : store_(backend, bytes(c, context), "KV cache") {
+  float* at = reinterpret_cast<float*>(store_.data());
   for (int l = 0; l < c.layer_count(); ++l) {
     const int64_t slots = slots_of(c, l, context);
     layers_.push_back({at, at + slots * c.kv_width(), slots});
@@ -36,16 +37,17 @@ KvCache::KvCache(const Config& c, int64_t context) : block_(bytes(c, context), "
 State::State(std::shared_ptr<Model> model, int sequences, int64_t context)
     : model_(std::move(model)), context_(context) {
   const Config& c = model_->config;
-  const uint64_t free = machine_memory().free;
+  const uint64_t free = model_->backend->free_bytes();
   const double wanted = static_cast<double>(sequences) * (static_cast<double>(KvCache::bytes(c, context)) +
                                                           4.0 * static_cast<double>(c.vocab));
   if (wanted > static_cast<double>(free))
     fail(Code::memory, "KV cache",
          std::to_string(sequences) + " sequences of " + std::to_string(context) + " tokens take " +
-             std::to_string(static_cast<uint64_t>(wanted)) + " bytes, the machine has " +
-             std::to_string(free) + " free");
-  for (int i = 0; i < sequences; ++i) caches_.emplace_back(c, context);
-  last_ = Block(sizeof(float) * static_cast<size_t>(sequences) * static_cast<size_t>(c.vocab), "logits");
+             std::to_string(static_cast<uint64_t>(wanted)) + " bytes, " + std::to_string(free) + " are free" +
+             (model_->backend->on_device() ? " on the device" : ""));
+  for (int i = 0; i < sequences; ++i) caches_.emplace_back(c, *model_->backend, context);
+  last_ = Block(sizeof(float) * static_cast<size_t>(sequences) * static_cast<size_t>(c.vocab), "logits",
+                Contents::any);
   position.resize(static_cast<size_t>(sequences));
   predicts.resize(static_cast<size_t>(sequences));
   lse.resize(static_cast<size_t>(sequences));

@@ -5,23 +5,24 @@
 #include <memory>
 #include <vector>
 
+#include "backend/store.h"
 #include "model/model.h"
 
 namespace moescope {
 
 /** Keys and values of one sequence. Chunked layers keep one chunk, nothing older; global layers grow up to
- * the context. The addresses are reserved whole and the machine gives pages as they are written, so growing
- * copies nothing. */
+ * the context. In the machine's memory the addresses are reserved whole and pages come as they are written,
+ * so growing copies nothing; a device's memory is taken whole. */
 class KvCache {
  public:
-  KvCache(const Config&, int64_t context);
+  KvCache(const Config&, Backend&, int64_t context);
   static uint64_t bytes(const Config&, int64_t context);
   /** Bytes written when the sequence is `position` long. */
   static uint64_t used(const Config&, int64_t position);
   const KvLayer* layers() const { return layers_.data(); }
 
  private:
-  Block block_;
+  Store store_;
   std::vector<KvLayer> layers_;
 };
 

@@ -2,9 +2,11 @@
 // No GPU and no driver are needed to build it.
 import { existsSync, readdirSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { must, read, which } from "./exec.mjs";
+import { must, read, root, which } from "./exec.mjs";
+import { toolchain } from "./native.mjs";
 import { venv } from "./python.mjs";
 import { say } from "./say.mjs";
+import { once } from "./stamp.mjs";
 
 /** Pinned to the CUDA 13.0 toolkit: newer PTX than the driver's is refused at load. */
 const WHEELS = [
@@ -15,6 +17,18 @@ const WHEELS = [
   "nvidia-cuda-cccl==13.0.85",
 ];
 const FOLDER = ".cache/cuda";
+const BUILD = "build/cuda";
+const LIBRARY = "build/native/libmoescope-cuda.so";
+/** What the library is made of: its own folder, and what that includes. */
+const INPUTS = [
+  "native/backend/cuda",
+  "native/backend/backend.h",
+  "native/backend/cpu/route.h",
+  "native/base",
+  "native/model",
+  "native/taps",
+  "scripts/lib/cuda.mjs",
+];
 
 /** Path of an nvcc of CUDA 12 or newer (Hopper's `sm_90a` needs 12). */
 export async function nvcc() {
@@ -43,3 +57,22 @@ export async function nvcc() {
   if (!existsSync(join(path, "lib64"))) symlinkSync("lib", join(path, "lib64"));
   return join(path, "bin/nvcc");
 }
+
+/** Builds `build/native/libmoescope-cuda.so`, unless it is there already and nothing has changed. */
+export const cuda = () =>
+  once({ stampFile: `${BUILD}/.stamp`, inputs: INPUTS, output: LIBRARY }, async () => {
+    const compiler = await nvcc();
+    say(`moescope: building the CUDA backend (${compiler}; a few minutes)`);
+    const { cmake, generator, args } = await toolchain();
+    await must(
+      "CMake",
+      cmake,
+      [
+        ...["-S", "native/backend/cuda", "-B", BUILD, "-G", generator, "-DCMAKE_BUILD_TYPE=Release", "-Wno-dev", ...args],
+        `-DCMAKE_CUDA_COMPILER=${compiler}`,
+        `-DCMAKE_LIBRARY_OUTPUT_DIRECTORY=${join(root, "build/native")}`,
+      ],
+      { stdio: ["ignore", "ignore", "inherit"] },
+    );
+    await must("the build of the CUDA backend", cmake, ["--build", BUILD, "--parallel"]);
+  });

@@ -31,7 +31,8 @@ function zigWrapper(bin, name, verb) {
   return path;
 }
 
-async function toolchain() {
+/** The CMake, generator and compiler to build with, as CMake takes them. */
+export async function toolchain() {
   let cmake = which("cmake");
   const generator = which("ninja") ? "Ninja" : which("make") ? "Unix Makefiles" : null;
   const cxx = compiler();

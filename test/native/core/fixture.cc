@@ -67,6 +67,7 @@ std::shared_ptr<Model> load(const Config& c, const Values& values, bool fast, Fo
   spec.config = c;
   spec.format = format;
   spec.fast = fast;
+  spec.cuda = fast && fast_is_cuda;
   spec.threads = threads;
   char path[] = "/tmp/moescope-native-tests-XXXXXX";
   const int fd = mkstemp(path);

@@ -33,6 +33,9 @@ Config random_config(Draw&);
 /** All numbers are bf16 numbers, so that every format holds the same model. */
 Values random_weights(const Config&, Draw&);
 
+/** Where tests ask for the fast path, they get the CUDA backend. */
+inline bool fast_is_cuda = false;
+
 /** Loads the values through a file in which matrices lie plainly, transposed, or inside of larger ones. */
 std::shared_ptr<Model> load(const Config&, const Values&, bool fast, Format = Format::f32, int threads = 2);
 

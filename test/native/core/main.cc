@@ -1,16 +1,36 @@
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <string>
+#include <vector>
 
+#include "backend/cuda/open.h"
 #include "check.h"
+#include "fixture.h"
 #include "suites.h"
 
-int main() {
+// `native-tests`: on the CPU. `native-tests cuda`: the CUDA backend in the place of the fast path, and what
+// only it must do. More words choose suites.
+int main(int argc, char** argv) {
+  const std::vector<std::string> words(argv + 1, argv + argc);
+  const bool cuda = !words.empty() && words[0] == "cuda";
+  if (cuda && moescope::cuda_status().state != moescope::CudaStatus::State::ready) {
+    std::printf("no CUDA here: %s\n", moescope::cuda_status().text.c_str());
+    return 2;
+  }
+  if (cuda) std::printf("%s\n", moescope::cuda_status().text.c_str());
+  fixture::fast_is_cuda = cuda;
   struct Suite {
     const char* name;
     void (*run)();
   };
-  for (const Suite& s : {Suite{"basics", test_basics}, Suite{"model", test_model}, Suite{"order", test_order},
-                         Suite{"edits", test_edits}, Suite{"faults", test_faults}}) {
+  std::vector<Suite> suites = {Suite{"basics", test_basics}, Suite{"model", test_model},
+                               Suite{"order", test_order}, Suite{"edits", test_edits},
+                               Suite{"faults", test_faults}};
+  if (cuda) suites.push_back({"cuda", test_cuda});
+  for (const Suite& s : suites) {
+    if (words.size() > (cuda ? 1u : 0u) && std::find(words.begin(), words.end(), s.name) == words.end())
+      continue;
     const auto start = std::chrono::steady_clock::now();
     const int before = check::passed;
     s.run();

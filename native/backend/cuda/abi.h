@@ -1,0 +1,58 @@
+// The border between the engine and `libmoescope-cuda.so`: one table of plain functions. What goes wrong
+// comes back in a `Fault`, since no exception may cross two runtimes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+
+#include "backend/backend.h"
+
+namespace moescope::cuda {
+
+struct Fault {
+  int code = -1;  // of `Code`; -1: all went well
+  char where[96] = {};
+  char what[416] = {};
+};
+
+enum class Verb : int { embed, qkv, attend, out, route_ffn, ffn_down };
+
+struct Api {
+  /** What both sides must agree on, as `signature` says it. */
+  char signature[96];
+
+  void* (*create)(const Config*, const Weights*, Fault*);
+  void (*destroy)(void*);
+  const char* (*device_name)(void*);
+
+  void* (*take)(void*, size_t bytes, const char* what, Fault*);
+  void (*give_back)(void*, void*);
+  uint64_t (*free_bytes)(void*);
+  void (*upload)(void*, void* to, const void* from, size_t bytes, Fault*);
+  void (*download)(void*, void* to, const void* from, size_t bytes, Fault*);
+
+  void (*reserve)(void*, int rows, Fault*);
+  size_t (*scratch_bytes)(void*);
+  void (*verb)(void*, Verb, const Step*, int layer, Fault*);
+  void (*head)(void*, const Step*, const HeadOut*, Fault*);
+  NonFinite (*finish)(void*, const Step*, Fault*);
+};
+
+/** The structs travel as they lie in memory, so both sides must come from one tree and one standard library.
+ */
+inline void signature(char (&out)[96]) {
+#ifdef _LIBCPP_VERSION
+  const char* library = "libc++";
+#else
+  const char* library = "libstdc++";
+#endif
+  std::snprintf(out, sizeof out, "1 %s %zu %zu %zu %zu %zu %d", library, sizeof(Config), sizeof(Weights),
+                sizeof(Step), sizeof(Tap), sizeof(SiteEdit), site_count);
+}
+
+/** The library's only symbol. */
+constexpr const char* entry = "moescope_cuda_api";
+using Entry = const Api* (*)();
+
+}  // namespace moescope::cuda

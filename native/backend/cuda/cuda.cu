@@ -1,0 +1,123 @@
+// Memory of the backend: weights and caches as they are asked for, one block of activations for the tile.
+#include <algorithm>
+
+#include "backend/cuda/cuda.cuh"
+
+namespace moescope::cuda {
+
+namespace {
+/** Logits of prefill are formed for so many rows at a time. */
+constexpr int logits_rows = 128;
+}  // namespace
+
+Cuda::Cuda(const Config& config, const Weights& weights) : c(config), w(weights) {
+  use();
+  cudaDeviceProp properties{};
+  check(cudaGetDeviceProperties(&properties, device_), "device");
+  std::snprintf(name_, sizeof name_, "%.127s", properties.name);
+  check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "stream");
+  for (cudaEvent_t& e : layer_done_) check(cudaEventCreateWithFlags(&e, cudaEventDisableTiming), "event");
+  const size_t pairs = c.inv_freq.size(), experts = static_cast<size_t>(c.experts);
+  const auto make = [](auto*& p, size_t n) {
+    check(cudaMalloc(reinterpret_cast<void**>(&p), std::max<size_t>(1, n) * sizeof *p),
+          "tables of the model");
+  };
+  make(inv_freq_, pairs);
+  make(inv_freq64_, pairs);
+  make(begin_, experts + 1);
+  make(cursor_, experts);
+  make(bad_, c.layers.size() + 1);
+  upload(inv_freq_, c.inv_freq.data(), pairs * sizeof(float));
+  upload(inv_freq64_, c.inv_freq64.data(), pairs * sizeof(double));
+  expert_tables_.resize(c.layers.size() * 3);
+}
+
+Cuda::~Cuda() {
+  (void)cudaSetDevice(device_);
+  (void)cudaStreamSynchronize(stream_);
+  for (const void** table : expert_tables_) (void)cudaFree(table);
+  for (void* p : {static_cast<void*>(inv_freq_), static_cast<void*>(inv_freq64_), static_cast<void*>(begin_),
+                  static_cast<void*>(cursor_), static_cast<void*>(bad_)})
+    (void)cudaFree(p);
+  for (const cudaEvent_t e : layer_done_) (void)cudaEventDestroy(e);
+  (void)cudaStreamDestroy(stream_);
+}
+
+void* Cuda::take(size_t bytes, const char* what) {
+  use();
+  void* memory = nullptr;
+  check(cudaMalloc(&memory, std::max<size_t>(bytes, 1)), what);
+  return memory;
+}
+
+void Cuda::give_back(void* memory) {
+  (void)cudaSetDevice(device_);
+  (void)cudaFree(memory);  // waits for whatever may still use it
+}
+
+uint64_t Cuda::free_bytes() const {
+  (void)cudaSetDevice(device_);
+  size_t free = 0, total = 0;
+  return cudaMemGetInfo(&free, &total) == cudaSuccess ? free : 0;
+}
+
+void Cuda::upload(void* to, const void* from, size_t bytes) const {
+  use();
+  check(cudaMemcpy(to, from, bytes, cudaMemcpyHostToDevice), "upload");
+}
+
+void Cuda::download(void* to, const void* from, size_t bytes) const {
+  use();
+  check(cudaMemcpy(to, from, bytes, cudaMemcpyDeviceToHost), "download");
+}
+
+void Cuda::reserve(int rows) {
+  use();
+  if (rows <= rows_) return;
+  check(cudaStreamSynchronize(stream_), "scratch");
+  const int64_t k = c.topk, half = c.head_dim / 2, wide = std::max(k * c.ff, int64_t{c.ff_dense});
+  const int head_rows = std::min(rows, logits_rows);
+  int64_t total = 0;
+  std::byte* base = nullptr;
+  const auto place = [&](auto*& p, int64_t n) {
+    p = base ? reinterpret_cast<std::remove_reference_t<decltype(p)>>(base + total) : nullptr;
+    total += (n * 4 + 255) / 256 * 256;
+  };
+  // Twice over the same list: once to count, once to place.
+  const auto all = [&] {
+    total = 0;
+    const int64_t n = rows;
+    for (float** p : {&a.x, &a.n, &a.out, &a.routed}) place(*p, n * c.d);
+    for (float** p : {&a.q, &a.z}) place(*p, n * c.q_width());
+    for (float** p : {&a.k, &a.v}) place(*p, n * c.kv_width());
+    place(a.lse, n * c.heads);
+    place(a.stats, n * c.heads * summary_width);
+    place(a.logit, n * c.experts);
+    for (float** p : {&a.score, &a.choice_f}) place(*p, n * k);
+    place(a.temperature, n);
+    for (float** p : {&a.in, &a.each}) place(*p, n * k * c.d);
+    for (float** p : {&a.gate, &a.up, &a.act}) place(*p, n * wide);
+    for (float** p : {&a.shared, &a.shared_gate, &a.shared_up}) place(*p, n * c.ff);
+    for (float** p : {&a.cos, &a.sin, &a.cos_global, &a.sin_global}) place(*p, n * half);
+    place(a.logits, int64_t{head_rows} * c.vocab);
+    for (int32_t** p : {&a.choice, &a.slots}) place(*p, n * k);
+  };
+  all();
+  rows_ = 0;
+  block_.reserve(static_cast<size_t>(total), "scratch");
+  base = block_.as<std::byte>();
+  all();
+  rows_ = rows;
+  head_rows_ = head_rows;
+  scratch_bytes_ = block_.bytes();
+}
+
+/** Work is queued at most two layers ahead when tiles are large, so that a stop takes effect soon. */
+void Cuda::pace(const Step& s, int l) {
+  if (s.rows <= 32) return;
+  if (l >= 2) check(cudaEventSynchronize(layer_done_[l % 2]), "pace");
+  if (s.cancel && s.cancel->load(std::memory_order_relaxed)) fail(Code::cancelled, "", "stopped");
+  check(cudaEventRecord(layer_done_[l % 2], stream_), "pace");
+}
+
+}  // namespace moescope::cuda

@@ -1,0 +1,216 @@
+// The engine's side of CUDA: asks the driver, opens the library, and passes the verbs on.
+#include <dlfcn.h>
+
+#include <cstring>
+#include <vector>
+
+#include "backend/cpu/plain_store.h"
+#include "backend/cuda/abi.h"
+#include "backend/cuda/open.h"
+#include "base/error.h"
+#include "model/logits.h"
+
+namespace moescope {
+namespace {
+
+using cuda::Api;
+using cuda::Fault;
+using cuda::Verb;
+using State = CudaStatus::State;
+
+/** The library's CUDA runtime needs this driver interface at least. */
+constexpr int driver_needed = 13000;
+
+const Api* api = nullptr;
+
+/** A folder's file beside the one this code lies in. */
+std::string beside(const char* file) {
+  Dl_info self{};
+  dladdr(reinterpret_cast<void*>(&cuda_status), &self);
+  const std::string path = self.dli_fname ? self.dli_fname : "";
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? file : path.substr(0, slash + 1) + file;
+}
+
+template <class F>
+F find(void* library, const char* symbol) {
+  return reinterpret_cast<F>(dlsym(library, symbol));
+}
+
+CudaStatus ask_driver(std::string& device) {
+  void* driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+  if (!driver)
+    return {State::no_driver,
+            "there is no NVIDIA driver (libcuda.so.1); install one, or in a container use NVIDIA's runtime"};
+  const auto init = find<int (*)(unsigned)>(driver, "cuInit");
+  const auto version_of = find<int (*)(int*)>(driver, "cuDriverGetVersion");
+  const auto count_of = find<int (*)(int*)>(driver, "cuDeviceGetCount");
+  const auto name_of = find<int (*)(char*, int, int)>(driver, "cuDeviceGetName");
+  if (!init || !version_of || !count_of || !name_of)
+    return {State::no_driver, "libcuda.so.1 is not a driver's library"};
+  int version = 0, count = 0;
+  const int failed = init(0);
+  version_of(&version);
+  if (version > 0 && version < driver_needed)
+    return {State::old_driver, "the NVIDIA driver knows CUDA " + std::to_string(version / 1000) + "." +
+                                   std::to_string(version % 1000 / 10) +
+                                   "; 13.0 is needed, which driver 580 and newer have"};
+  if (failed || count_of(&count) || count == 0)
+    return {State::no_device, "the NVIDIA driver is there but shows no device" +
+                                  (failed ? " (cuInit says " + std::to_string(failed) + ")" : std::string()) +
+                                  "; in a container, pass the GPU in"};
+  char text[128] = "NVIDIA GPU";
+  name_of(text, sizeof text, 0);
+  device = text;
+  return {State::ready, device};
+}
+
+CudaStatus look() {
+  std::string device;
+  CudaStatus status = ask_driver(device);
+  if (status.state != State::ready) return status;
+  const std::string path = beside("libmoescope-cuda.so");
+  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (!library)
+    return {State::not_built,
+            device + ", but this build has no CUDA backend that opens (npm run build:cuda makes it)"};
+  const auto entry = find<cuda::Entry>(library, cuda::entry);
+  char own[96];
+  cuda::signature(own);
+  if (!entry || std::strcmp(entry()->signature, own) != 0)
+    return {State::mismatch, path + " was built from other sources; run npm run build:cuda"};
+  api = entry();
+  return status;
+}
+
+void check(const Fault& fault) {
+  if (fault.code >= 0) fail(static_cast<Code>(fault.code), fault.where, fault.what);
+}
+
+class Device final : public Backend {
+ public:
+  Device(const Config& config, const Weights& weights) : c(config) {
+    Fault fault;
+    self_ = api->create(&config, &weights, &fault);
+    check(fault);
+  }
+  ~Device() override { api->destroy(self_); }
+
+  std::byte* take(size_t bytes, const char* what) override {
+    Fault fault;
+    void* memory = api->take(self_, bytes, what, &fault);
+    check(fault);
+    return static_cast<std::byte*>(memory);
+  }
+  void give_back(std::byte* memory) override { api->give_back(self_, memory); }
+  bool on_device() const override { return true; }
+  const char* place() const override { return "cuda"; }
+  uint64_t free_bytes() const override { return api->free_bytes(self_); }
+
+  size_t matrix_bytes(Format f, int64_t rows, int64_t cols) const override {
+    return static_cast<size_t>(rows * cols) * bytes_of(f);
+  }
+  bool plain() const override { return true; }
+  int64_t pack(const Matrix& m, void* dst, const Source& s, int64_t begin, int64_t end) const override {
+    // Converted here, then sent: a few MiB a thread, so loading needs no second copy of the model.
+    // `store_rows` writes where the rows lie in the whole matrix.
+    const size_t row = static_cast<size_t>(m.cols) * bytes_of(m.format),
+                 from = static_cast<size_t>(begin) * row;
+    thread_local std::vector<std::byte> rows;
+    rows.resize(static_cast<size_t>(end - begin) * row);
+    const int64_t bad = store_rows(m, rows.data() - from, s, begin, end);
+    Fault fault;
+    api->upload(self_, static_cast<std::byte*>(dst) + from, rows.data(), rows.size(), &fault);
+    check(fault);
+    return bad;
+  }
+  void unpack(const Matrix& m, float* dst, int64_t begin, int64_t end) const override {
+    const size_t row = static_cast<size_t>(m.cols) * bytes_of(m.format);
+    std::vector<std::byte> rows(static_cast<size_t>(end - begin) * row);
+    Fault fault;
+    api->download(self_, rows.data(),
+                  static_cast<const std::byte*>(m.data) + static_cast<size_t>(begin) * row, rows.size(),
+                  &fault);
+    check(fault);
+    Matrix copy = m;
+    copy.data = rows.data();
+    load_rows(copy, dst, 0, end - begin);
+  }
+
+  void reserve(int rows) override {
+    Fault fault;
+    api->reserve(self_, rows, &fault);
+    check(fault);
+  }
+  size_t scratch_bytes() const override { return api->scratch_bytes(self_); }
+  int tile_rows() const override { return 512; }
+
+  void embed(const Step& s) override { call(Verb::embed, s, -1); }
+  void qkv(const Step& s, int l) override { call(Verb::qkv, s, l); }
+  void attend(const Step& s, int l) override { call(Verb::attend, s, l); }
+  void out(const Step& s, int l) override { call(Verb::out, s, l); }
+  void route_ffn(const Step& s, int l) override { call(Verb::route_ffn, s, l); }
+  void ffn_down(const Step& s, int l) override { call(Verb::ffn_down, s, l); }
+  void head(const Step& s, const HeadOut& o) override {
+    Fault fault;
+    api->head(self_, &s, &o, &fault);
+    check(fault);
+  }
+  NonFinite finish(const Step& s) override {
+    Fault fault;
+    const NonFinite bad = api->finish(self_, &s, &fault);
+    check(fault);
+    return bad;
+  }
+
+  int32_t sample(const float* logits, const Sampling& s, uint64_t n) override {
+    return sampler_.draw(logits, c.vocab, s, n);
+  }
+  /** Told by `finish`. */
+  int nonfinite_row(const Step&) const override { return -1; }
+  Site nonfinite_site(const Step&, int, int) const override { return Site::resid_post; }
+
+ private:
+  void call(Verb verb, const Step& s, int layer) {
+    Fault fault;
+    api->verb(self_, verb, &s, layer, &fault);
+    check(fault);
+  }
+
+  const Config& c;
+  Sampler sampler_;
+  void* self_ = nullptr;
+};
+
+}  // namespace
+
+const CudaStatus& cuda_status() {
+  static const CudaStatus status = look();
+  return status;
+}
+
+const char* name(State s) {
+  switch (s) {
+    case State::ready:
+      return "ready";
+    case State::no_driver:
+      return "no-driver";
+    case State::no_device:
+      return "no-device";
+    case State::old_driver:
+      return "old-driver";
+    case State::not_built:
+      return "not-built";
+    case State::mismatch:
+      break;
+  }
+  return "mismatch";
+}
+
+std::unique_ptr<Backend> cuda_gpu(const Config& c, const Weights& w) {
+  const CudaStatus& status = cuda_status();
+  if (status.state != State::ready) fail(Code::device, "device \"cuda\"", status.text);
+  return std::make_unique<Device>(c, w);
+}
+
+}  // namespace moescope

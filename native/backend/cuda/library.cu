@@ -1,0 +1,85 @@
+// The library's only symbol: the table of its functions. What is thrown inside becomes a `Fault` here.
+#include <cstring>
+
+#include "backend/cuda/abi.h"
+#include "backend/cuda/cuda.cuh"
+
+namespace moescope::cuda {
+namespace {
+
+Cuda& self(void* p) { return *static_cast<Cuda*>(p); }
+
+void describe(Fault* out, int code, const char* where, const char* what) {
+  out->code = code;
+  std::snprintf(out->where, sizeof out->where, "%s", where);
+  std::snprintf(out->what, sizeof out->what, "%s", what);
+}
+
+/** Runs f; what it throws is described in `out`. */
+template <class F>
+auto guard(Fault* out, F f) -> decltype(f()) {
+  try {
+    return f();
+  } catch (const Error& e) {
+    describe(out, static_cast<int>(e.code()), e.where().c_str(), e.what());
+  } catch (const std::exception& e) {
+    describe(out, static_cast<int>(Code::internal), "CUDA backend", e.what());
+  }
+  return decltype(f())();
+}
+
+void verb(void* p, Verb v, const Step* s, int l, Fault* fault) {
+  guard(fault, [&] {
+    switch (v) {
+      case Verb::embed:
+        return self(p).embed(*s);
+      case Verb::qkv:
+        return self(p).qkv(*s, l);
+      case Verb::attend:
+        return self(p).attend(*s, l);
+      case Verb::out:
+        return self(p).out(*s, l);
+      case Verb::route_ffn:
+        return self(p).route_ffn(*s, l);
+      case Verb::ffn_down:
+        return self(p).ffn_down(*s, l);
+    }
+  });
+}
+
+Api table() {
+  Api api{};
+  signature(api.signature);
+  api.create = [](const Config* c, const Weights* w, Fault* f) -> void* {
+    return guard(f, [&]() -> void* { return new Cuda(*c, *w); });
+  };
+  api.destroy = [](void* p) { delete static_cast<Cuda*>(p); };
+  api.device_name = [](void* p) { return self(p).device_name(); };
+  api.take = [](void* p, size_t n, const char* what, Fault* f) {
+    return guard(f, [&] { return self(p).take(n, what); });
+  };
+  api.give_back = [](void* p, void* memory) { self(p).give_back(memory); };
+  api.free_bytes = [](void* p) { return self(p).free_bytes(); };
+  api.upload = [](void* p, void* to, const void* from, size_t n, Fault* f) {
+    guard(f, [&] { self(p).upload(to, from, n); });
+  };
+  api.download = [](void* p, void* to, const void* from, size_t n, Fault* f) {
+    guard(f, [&] { self(p).download(to, from, n); });
+  };
+  api.reserve = [](void* p, int rows, Fault* f) { guard(f, [&] { self(p).reserve(rows); }); };
+  api.scratch_bytes = [](void* p) { return self(p).scratch_bytes(); };
+  api.verb = verb;
+  api.head = [](void* p, const Step* s, const HeadOut* o, Fault* f) {
+    guard(f, [&] { self(p).head(*s, *o); });
+  };
+  api.finish = [](void* p, const Step* s, Fault* f) { return guard(f, [&] { return self(p).finish(*s); }); };
+  return api;
+}
+
+}  // namespace
+}  // namespace moescope::cuda
+
+extern "C" __attribute__((visibility("default"))) const moescope::cuda::Api* moescope_cuda_api() {
+  static const moescope::cuda::Api api = moescope::cuda::table();
+  return &api;
+}

@@ -1,0 +1,24 @@
+// Whether CUDA can be used here, and the backend if so.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "backend/backend.h"
+
+namespace moescope {
+
+struct CudaStatus {
+  enum class State { ready, no_driver, no_device, old_driver, not_built, mismatch } state;
+  /** One sentence: the device's name, or what is missing and what to do. */
+  std::string text;
+};
+/** Asks the driver; the answer of the first time stays. */
+const CudaStatus& cuda_status();
+/** The code of a state, as `NativeInfo.cuda.state` has it. */
+const char* name(CudaStatus::State);
+
+/** The first GPU. Throws `device` with the reason when there is none. */
+std::unique_ptr<Backend> cuda_gpu(const Config&, const Weights&);
+
+}  // namespace moescope

@@ -1,0 +1,39 @@
+// What leaves the device: kernels write straight into pinned memory of the machine, and when the tile is done
+// (or the box is full) it is carried to where it belongs. No verb waits for it.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "backend/cuda/memory.cuh"
+
+namespace moescope::cuda {
+
+class Outbox {
+ public:
+  /** Bytes in the box that a kernel of the stream may write. May wait for what is in it already. */
+  template <class T>
+  T* room(size_t n, cudaStream_t stream) {
+    return static_cast<T*>(bytes(n * sizeof(T), stream));
+  }
+  /** So many bytes fit without a wait in between. */
+  size_t capacity() const { return size; }
+  /** Done when the stream has come this far. */
+  void then(std::function<void()> deliver) { pending_.push_back(std::move(deliver)); }
+  /** Waits and delivers. */
+  void deliver(cudaStream_t stream);
+  /** Forgets what a step that was given up has left. */
+  void drop() {
+    pending_.clear();
+    used_ = 0;
+  }
+
+ private:
+  static constexpr size_t size = size_t{32} << 20;
+  void* bytes(size_t n, cudaStream_t stream);
+  Buffer<In::pinned> box_;
+  size_t used_ = 0;
+  std::vector<std::function<void()>> pending_;
+};
+
+}  // namespace moescope::cuda
