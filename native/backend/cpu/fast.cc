@@ -276,8 +276,9 @@ void Fast::append(const Segment& seg, int l) {
     }
 }
 
-/** How many segments from `g` on one call of the kernel can serve. In a global layer, consecutive stretches of one sequence; in a
- * chunked one, segments that begin a chunk, whoever's: their keys are all in the tile. */
+/** How many segments from `g` on one call of the kernel can serve. In a global layer, consecutive stretches
+ * of one sequence; in a chunked one, segments that begin a chunk, whoever's: their keys are all in the tile.
+ */
 int Fast::joined(const Step& s, int l, int g) const {
   const bool chunked = c.chunks(l);
   int end = g + 1;
@@ -297,8 +298,8 @@ void Fast::attend(const Step& s, int l) {
     count = joined(s, l, g);
     const Segment* segments = s.segments + g;
     const int first = segments->row;
-    // Several chunks share the cache's one, so they read their keys where the products left them; else from the cache, whose
-    // rows lie closer.
+    // Several chunks share the cache's one, so they read their keys where the products left them; else from
+    // the cache, whose rows lie closer.
     const bool from_tile = c.chunks(l) && count > 1;
     const int64_t base = c.chunks(l) ? segments->position / c.chunk * c.chunk : 0;  // position of slot 0
     int rows = 0;
@@ -333,7 +334,8 @@ void Fast::attend(const Step& s, int l) {
     // From the kernel's key to the position: the row sees itself last.
     for (int64_t i = 0; summary && i < int64_t{rows} * c.heads; ++i) {
       const int64_t row = i / c.heads;
-      a.stats[i * kernels::stat_count + kernels::stat_argmax] += static_cast<float>(s.positions[first + row] - (hi_[row] - 1));
+      a.stats[i * kernels::stat_count + kernels::stat_argmax] +=
+          static_cast<float>(s.positions[first + row] - (hi_[row] - 1));
     }
     for (const Tap* t = pattern ? s.at(Site::attn_pattern, l).taps : nullptr; t; t = t->next)
       for (int i = 0; i < rows; ++i) {

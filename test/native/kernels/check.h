@@ -30,9 +30,11 @@ inline std::string show(double v) {
   return text;
 }
 
-/** |got - want| <= tolerance * scale, where scale is what the sum could have reached. NaN only where NaN is wanted. */
+/** |got - want| <= tolerance * scale, where scale is what the sum could have reached. NaN only where NaN is
+ * wanted. */
 inline bool near(double got, double want, double tolerance, double scale, const std::string& what) {
-  const bool ok = std::isnan(want) ? std::isnan(got) : got == want || std::fabs(got - want) <= tolerance * scale;
+  const bool ok =
+      std::isnan(want) ? std::isnan(got) : got == want || std::fabs(got - want) <= tolerance * scale;
   return that(ok, ok ? std::string() : what + ": got " + show(got) + ", expected " + show(want));
 }
 
@@ -46,7 +48,9 @@ struct Random {
   }
   double uniform() { return double(next() >> 11) * 0x1p-53; }
   int64_t below(int64_t n) { return int64_t(next() % uint64_t(n)); }
-  float normal() { return float(std::sqrt(-2 * std::log(uniform() + 1e-300)) * std::cos(6.283185307179586 * uniform())); }
+  float normal() {
+    return float(std::sqrt(-2 * std::log(uniform() + 1e-300)) * std::cos(6.283185307179586 * uniform()));
+  }
   std::vector<float> normals(int64_t n, float std = 1) {
     std::vector<float> v(static_cast<size_t>(n));
     for (float& x : v) x = normal() * std;

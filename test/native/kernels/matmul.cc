@@ -1,4 +1,5 @@
-// matmul against its slow twin: every tile height, odd n and k, gathers, scatters, scales, SwiGLU, groups, cancellation.
+// matmul against its slow twin: every tile height, odd n and k, gathers, scatters, scales, SwiGLU, groups,
+// cancellation.
 #include <atomic>
 #include <memory>
 
@@ -19,14 +20,18 @@ struct Case {
 
 void one(const Kernels& kernels, const Case& c, uint64_t seed, int threads) {
   Random random(seed);
-  const std::string name = std::string(moescope::kernels::name(kernels.isa)) + " matmul m" + std::to_string(c.m) + " n" + std::to_string(c.n) + " k" +
-                           std::to_string(c.k) + (c.format == Format::f32 ? " f32" : " bf16") + (c.pair ? " swiglu" : "") + (c.gathered ? " gathered" : "") +
-                           (c.scaled ? " scaled" : "") + (c.add ? " add" : "") + " threads" + std::to_string(threads);
+  const std::string name = std::string(moescope::kernels::name(kernels.isa)) + " matmul m" +
+                           std::to_string(c.m) + " n" + std::to_string(c.n) + " k" + std::to_string(c.k) +
+                           (c.format == Format::f32 ? " f32" : " bf16") + (c.pair ? " swiglu" : "") +
+                           (c.gathered ? " gathered" : "") + (c.scaled ? " scaled" : "") +
+                           (c.add ? " add" : "") + " threads" + std::to_string(threads);
   Weights w(random, c.n, c.k, c.format), up(random, c.n, c.k, c.format);
   const int64_t source_rows = c.m + 3, x_stride = c.k + 5, y_stride = c.n + 7;
-  const std::vector<float> x = random.normals(source_rows * x_stride), scale = random.normals(c.m), before = random.normals(source_rows * y_stride);
+  const std::vector<float> x = random.normals(source_rows * x_stride), scale = random.normals(c.m),
+                           before = random.normals(source_rows * y_stride);
   std::vector<int32_t> from, to;
-  for (int64_t i = 0; i < c.m; ++i) from.push_back(int32_t(random.below(source_rows))), to.push_back(int32_t((i * 7 + 1) % source_rows));
+  for (int64_t i = 0; i < c.m; ++i)
+    from.push_back(int32_t(random.below(source_rows))), to.push_back(int32_t((i * 7 + 1) % source_rows));
   if (source_rows % 7 == 0)
     for (int64_t i = 0; i < c.m; ++i) to[size_t(i)] = int32_t(source_rows - 1 - i);
   std::vector<float> y = before;
@@ -45,7 +50,8 @@ void one(const Kernels& kernels, const Case& c, uint64_t seed, int threads) {
   for (int64_t i = 0; i < c.m; ++i) {
     const std::vector<double> want = naive::product(w.plain, c.pair ? &up.plain : nullptr, p, i, before);
     const int64_t row = c.gathered ? to[size_t(i)] : i;
-    const double unit = 1 + std::fabs(c.scaled ? scale[size_t(i)] : 1) * (c.pair ? 1 + std::fabs(c.scaled ? scale[size_t(i)] : 1) : 1);
+    const double unit = 1 + std::fabs(c.scaled ? scale[size_t(i)] : 1) *
+                                (c.pair ? 1 + std::fabs(c.scaled ? scale[size_t(i)] : 1) : 1);
     for (int64_t j = 0; j < c.n; ++j) {
       written[size_t(row * y_stride + j)] = 1;
       worst = std::max(worst, std::fabs(y[size_t(row * y_stride + j)] - want[size_t(j)]) / unit);
@@ -66,8 +72,10 @@ void invariant(const Kernels& kernels, Format format, int64_t n, int64_t k, bool
   const auto run = [&](int64_t first, int64_t m, int threads, bool company) {
     std::vector<float> y(size_t(m * n)), z(size_t(m * 40));
     Product p[2];
-    p[0].w = other.packed, p[0].m = company ? m : 0, p[0].x = x.data(), p[0].x_stride = k, p[0].y = z.data(), p[0].y_stride = 40;
-    p[1].w = w.packed, p[1].m = m, p[1].x = x.data() + first * k, p[1].x_stride = k, p[1].y = y.data(), p[1].y_stride = n;
+    p[0].w = other.packed, p[0].m = company ? m : 0, p[0].x = x.data(), p[0].x_stride = k, p[0].y = z.data(),
+    p[0].y_stride = 40;
+    p[1].w = w.packed, p[1].m = m, p[1].x = x.data() + first * k, p[1].x_stride = k, p[1].y = y.data(),
+    p[1].y_stride = n;
     if (pair) p[1].up = up.packed;
     kernels.matmul({Pool::instance(), threads}, p, 2);
     return y;
@@ -88,15 +96,21 @@ void invariant(const Kernels& kernels, Format format, int64_t n, int64_t k, bool
 void matmul_suite(const Kernels& kernels) {
   uint64_t seed = 1;
   for (Format format : {Format::f32, Format::bf16}) {
-    for (int64_t m = 1; m <= 27; ++m) one(kernels, {m, 75, 133, format, m % 3 == 0, m % 2 == 0, m % 4 == 1, m % 5 == 0}, ++seed, 1 + int(m % 3));
+    for (int64_t m = 1; m <= 27; ++m)
+      one(kernels, {m, 75, 133, format, m % 3 == 0, m % 2 == 0, m % 4 == 1, m % 5 == 0}, ++seed,
+          1 + int(m % 3));
     for (int64_t n : {1, 2, 15, 16, 17, 31, 32, 33, 63, 64, 127, 129, 200})
       for (int64_t k : {1, 3, 16, 31, 127, 128, 129, 300})
-        one(kernels, {1 + (n + k) % 15, n, k, format, (n + k) % 3 == 0, (n + k) % 2 == 0, k % 4 == 3, n % 5 == 1}, ++seed, 2);
+        one(kernels,
+            {1 + (n + k) % 15, n, k, format, (n + k) % 3 == 0, (n + k) % 2 == 0, k % 4 == 3, n % 5 == 1},
+            ++seed, 2);
     for (int i = 0; i < 30; ++i) {
       Random random(++seed);
       const auto odd = [&](int64_t top) { return 1 + random.below(top); };
-      one(kernels, {odd(150), odd(400), odd(600), format, random.below(2) == 0, random.below(2) == 0, random.below(2) == 0, random.below(2) == 0}, ++seed,
-          1 + int(random.below(4)));
+      one(kernels,
+          {odd(150), odd(400), odd(600), format, random.below(2) == 0, random.below(2) == 0,
+           random.below(2) == 0, random.below(2) == 0},
+          ++seed, 1 + int(random.below(4)));
     }
     one(kernels, {1, 4096, 1031, format, false, false, false, false}, ++seed, 4);
     one(kernels, {3, 1000, 2048, format, true, true, true, false}, ++seed, 4);
@@ -132,11 +146,14 @@ void matmul_suite(const Kernels& kernels) {
       for (int64_t i = 0; i < products[size_t(e)].m; ++i)
         for (int64_t j = 0; j < n; ++j) {
           const int64_t row = mine[size_t(e)][size_t(i)];
-          worst = std::max(worst, std::fabs(y[size_t(row * n + j)] - w[size_t(e)]->plain.dot(j, x.data() + row * k, 1)));
+          worst = std::max(
+              worst, std::fabs(y[size_t(row * n + j)] - w[size_t(e)]->plain.dot(j, x.data() + row * k, 1)));
         }
-    check::that(worst < 3e-6, std::string(name(kernels.isa)) + " matmul of expert groups: worst error " + check::show(worst));
+    check::that(worst < 3e-6, std::string(name(kernels.isa)) + " matmul of expert groups: worst error " +
+                                  check::show(worst));
   }
 
   const std::atomic<bool> cancelled{true};
-  check::that(!kernels.matmul({Pool::instance(), 2, &cancelled}, products.data(), experts), "a cancelled product says so");
+  check::that(!kernels.matmul({Pool::instance(), 2, &cancelled}, products.data(), experts),
+              "a cancelled product says so");
 }

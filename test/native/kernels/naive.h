@@ -27,7 +27,8 @@ struct Matrix {
 };
 
 /** Row i of a product, n values; `y` holds what was there before. */
-inline std::vector<double> product(const Matrix& w, const Matrix* up, const Product& p, int64_t i, const std::vector<float>& y) {
+inline std::vector<double> product(const Matrix& w, const Matrix* up, const Product& p, int64_t i,
+                                   const std::vector<float>& y) {
   const float* x = p.x + (p.x_rows ? p.x_rows[i] : i) * p.x_stride;
   const double scale = p.x_scale ? p.x_scale[i] : 1;
   std::vector<double> out(size_t(w.n));

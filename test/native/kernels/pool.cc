@@ -13,9 +13,10 @@ void pool_suite() {
   for (int round = 0; round < 3000; ++round) {
     const int threads = 1 + round % 5, n = 1 + round % 37, grain = 1 + round % 3;
     std::vector<std::atomic<int>> times(static_cast<size_t>(n));
-    const bool done = pool.parallel_for(threads, n, grain, nullptr, [&](int64_t begin, int64_t end, int worker) {
-      for (int64_t i = begin; i < end; ++i) times[size_t(i)] += worker < threads ? 1 : 100;
-    });
+    const bool done =
+        pool.parallel_for(threads, n, grain, nullptr, [&](int64_t begin, int64_t end, int worker) {
+          for (int64_t i = begin; i < end; ++i) times[size_t(i)] += worker < threads ? 1 : 100;
+        });
     bool once = done;
     for (const auto& t : times) once &= t == 1;
     check::that(once, "every index once, round " + std::to_string(round));
@@ -23,7 +24,11 @@ void pool_suite() {
 
   std::atomic<bool> cancel{false};
   std::atomic<int> ran{0};
-  check::that(!pool.parallel_for(3, 1000, 1, &cancel, [&](int64_t, int64_t, int) { if (++ran == 10) cancel = true; }), "a cancelled region says so");
+  check::that(!pool.parallel_for(3, 1000, 1, &cancel,
+                                 [&](int64_t, int64_t, int) {
+                                   if (++ran == 10) cancel = true;
+                                 }),
+              "a cancelled region says so");
   check::that(ran < 20, "a cancelled region stops");
 
   std::atomic<int64_t> total{0};

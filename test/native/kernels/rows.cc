@@ -33,31 +33,36 @@ void functions(const Kernels& kernels, const std::string& isa) {
     if (x[i] > -87) worst = std::max(worst, ulps(y[i], 1 / (1 + std::exp(-double{x[i]}))));
   check::that(worst <= 3, isa + " sigmoid: " + check::show(worst) + " ulp");
   const float inf = INFINITY, nan = NAN;
-  const float odd[] = {0.f, -0.f, inf, -inf, nan, 100, -200}, exps[] = {1, 1, inf, 0, nan, inf, 0}, sigmoids[] = {.5f, .5f, 1, 0, nan, 1, 0};
+  const float odd[] = {0.f, -0.f, inf, -inf, nan, 100, -200}, exps[] = {1, 1, inf, 0, nan, inf, 0},
+              sigmoids[] = {.5f, .5f, 1, 0, nan, 1, 0};
   float out[7];
   kernels.exp(out, odd, 7);
   for (int i = 0; i < 7; ++i) check::near(out[i], exps[i], 0, 0, isa + " exp(" + check::show(odd[i]) + ")");
   kernels.sigmoid(out, odd, 7);
-  for (int i = 0; i < 7; ++i) check::near(out[i], sigmoids[i], 0, 0, isa + " sigmoid(" + check::show(odd[i]) + ")");
+  for (int i = 0; i < 7; ++i)
+    check::near(out[i], sigmoids[i], 0, 0, isa + " sigmoid(" + check::show(odd[i]) + ")");
 }
 
 void row_kernels(const Kernels& kernels, const std::string& isa) {
   Random random(9);
   for (int64_t d : {1, 7, 16, 33, 64, 160, 257, 2048})
     for (int64_t rows : {1, 5, 70}) {
-      const std::vector<float> x = random.normals(rows * (d + 1), 3), weight = random.normals(d), more = random.normals(rows * d);
+      const std::vector<float> x = random.normals(rows * (d + 1), 3), weight = random.normals(d),
+                               more = random.normals(rows * d);
       std::vector<float> y(size_t(rows * d)), bare = y;
       const Run run{Pool::instance(), 2};
       kernels.rmsnorm(run, y.data(), d, x.data(), d + 1, weight.data(), 1e-5f, rows, d);
       kernels.rmsnorm(run, bare.data(), d, x.data(), d + 1, nullptr, 1e-5f, rows, d);
       for (int64_t r = 0; r < rows; ++r) {
         double square = 0;
-        for (int64_t i = 0; i < d; ++i) square += double{x[size_t(r * (d + 1) + i)]} * x[size_t(r * (d + 1) + i)];
+        for (int64_t i = 0; i < d; ++i)
+          square += double{x[size_t(r * (d + 1) + i)]} * x[size_t(r * (d + 1) + i)];
         const double inverse = 1 / std::sqrt(square / double(d) + 1e-5);
         for (int64_t i = 0; i < d; ++i) {
           const double want = x[size_t(r * (d + 1) + i)] * inverse;
           check::near(bare[size_t(r * d + i)], want, 1e-6, 1 + std::fabs(want), isa + " rmsnorm");
-          check::near(y[size_t(r * d + i)], want * weight[size_t(i)], 1e-6, 1 + std::fabs(want * weight[size_t(i)]), isa + " rmsnorm, weighted");
+          check::near(y[size_t(r * d + i)], want * weight[size_t(i)], 1e-6,
+                      1 + std::fabs(want * weight[size_t(i)]), isa + " rmsnorm, weighted");
         }
       }
       std::vector<float> z(y.size()), total = more;
@@ -82,7 +87,8 @@ void row_kernels(const Kernels& kernels, const std::string& isa) {
     for (int what = 0; what < 8; ++what) {
       const bool rope = what & 1, norm = what & 2, tempered = what & 4;
       std::vector<float> x = before;
-      kernels.heads({Pool::instance(), 2}, x.data(), stride, rows, heads, head_dim, rope ? cos.data() : nullptr, rope ? sin.data() : nullptr, norm ? 1e-5f : -1.f,
+      kernels.heads({Pool::instance(), 2}, x.data(), stride, rows, heads, head_dim,
+                    rope ? cos.data() : nullptr, rope ? sin.data() : nullptr, norm ? 1e-5f : -1.f,
                     tempered ? factor.data() : nullptr);
       for (int64_t r = 0; r < rows; ++r) {
         for (int h = 0; h < heads; ++h) {
@@ -96,11 +102,15 @@ void row_kernels(const Kernels& kernels, const std::string& isa) {
             }
           double square = 0;
           for (double v : want) square += v * v;
-          for (double& v : want) v *= (norm ? 1 / std::sqrt(square / head_dim + 1e-5) : 1) * (tempered ? factor[size_t(r)] : 1);
+          for (double& v : want)
+            v *= (norm ? 1 / std::sqrt(square / head_dim + 1e-5) : 1) * (tempered ? factor[size_t(r)] : 1);
           for (int i = 0; i < head_dim; ++i)
-            check::near(x[size_t(r * stride + h * head_dim + i)], want[size_t(i)], 1e-6, 1 + std::fabs(want[size_t(i)]), isa + " heads " + std::to_string(what));
+            check::near(x[size_t(r * stride + h * head_dim + i)], want[size_t(i)], 1e-6,
+                        1 + std::fabs(want[size_t(i)]), isa + " heads " + std::to_string(what));
         }
-        for (int64_t i = heads * head_dim; i < stride; ++i) check::that(x[size_t(r * stride + i)] == before[size_t(r * stride + i)], isa + " heads wrote beside its heads");
+        for (int64_t i = heads * head_dim; i < stride; ++i)
+          check::that(x[size_t(r * stride + i)] == before[size_t(r * stride + i)],
+                      isa + " heads wrote beside its heads");
       }
     }
   }
@@ -114,17 +124,22 @@ void logit_rows(const Kernels& kernels, const std::string& isa) {
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t i = 0; i < vocab; ++i) {
         float& v = z[size_t(r * stride + i)];
-        if (r == 1) v = std::round(v);              // many ties
-        if (r == 2 && i % 3 == 1) v = -INFINITY;    // banned ids
-        if (r == 3) v = v * 30 + 1000;              // sharp
-        if (r == 4) v = 2;                          // all equal
+        if (r == 1) v = std::round(v);            // many ties
+        if (r == 2 && i % 3 == 1) v = -INFINITY;  // banned ids
+        if (r == 3) v = v * 30 + 1000;            // sharp
+        if (r == 4) v = 2;                        // all equal
       }
-    std::vector<int32_t> target = {int32_t(vocab - 1), int32_t(vocab / 2), 0, int32_t(vocab / 3), int32_t(vocab / 2), -1}, rank(rows), argmax(rows);
+    std::vector<int32_t> target = {int32_t(vocab - 1), int32_t(vocab / 2), 0,
+                                   int32_t(vocab / 3), int32_t(vocab / 2), -1},
+                         rank(rows), argmax(rows);
     std::vector<float> logprob(rows), lse(rows), entropy(rows);
-    kernels.logit_stats({Pool::instance(), 2}, z.data(), stride, rows, vocab, {target.data(), logprob.data(), rank.data(), lse.data(), entropy.data(), argmax.data()});
+    kernels.logit_stats(
+        {Pool::instance(), 2}, z.data(), stride, rows, vocab,
+        {target.data(), logprob.data(), rank.data(), lse.data(), entropy.data(), argmax.data()});
     for (size_t r = 0; r < size_t(rows); ++r) {
       const naive::Logits want = naive::logits(&z[r * size_t(stride)], vocab, target[r]);
-      const std::string where = isa + " logits, vocab " + std::to_string(vocab) + " row " + std::to_string(r) + " ";
+      const std::string where =
+          isa + " logits, vocab " + std::to_string(vocab) + " row " + std::to_string(r) + " ";
       check::near(logprob[r], want.logprob, 1e-6, 1 + std::fabs(want.logprob), where + "logprob");
       check::near(lse[r], want.lse, 1e-6, 1 + std::fabs(want.lse), where + "lse");
       check::near(entropy[r], want.entropy, 2e-6, 1 + want.entropy, where + "entropy");
@@ -144,16 +159,19 @@ void weights(uint64_t seed) {
     for (int64_t c = 0; c < k; ++c) in_major[size_t(c * n + r)] = out_major[size_t(r * k + c)];
   std::vector<char> memory(packed_bytes(Format::f32, n, k) + 64), again = memory;
   pack(memory.data(), Format::f32, n, k, {out_major.data(), SourceType::f32, k, 1}, 0, panels(n));
-  pack(again.data(), Format::f32, n, k, {in_major.data(), SourceType::f32, 1, n}, 1, panels(n));  // in two parts
+  pack(again.data(), Format::f32, n, k, {in_major.data(), SourceType::f32, 1, n}, 1,
+       panels(n));  // in two parts
   pack(again.data(), Format::f32, n, k, {in_major.data(), SourceType::f32, 1, n}, 0, 1);
   check::that(memory == again, "out-major and in-major sources pack alike");
   unpack(back.data(), k, {memory.data(), Format::f32, n, k}, 0, n);
   check::that(back == out_major, "f32 comes back as it was");
   pack(memory.data(), Format::bf16, n, k, {out_major.data(), SourceType::f32, k, 1}, 0, panels(n));
   unpack(back.data(), k, {memory.data(), Format::bf16, n, k}, 0, n);
-  for (size_t i = 0; i < back.size(); ++i) check::near(back[i], out_major[i], 0x1p-8, std::fabs(out_major[i]), "bf16 rounds to nearest");
+  for (size_t i = 0; i < back.size(); ++i)
+    check::near(back[i], out_major[i], 0x1p-8, std::fabs(out_major[i]), "bf16 rounds to nearest");
   for (size_t i = 0; i < half.size(); ++i) half[i] = uint16_t(random.next());
-  const int64_t bad = pack(memory.data(), Format::bf16, n, k, {half.data(), SourceType::bf16, k, 1}, 0, panels(n));
+  const int64_t bad =
+      pack(memory.data(), Format::bf16, n, k, {half.data(), SourceType::bf16, k, 1}, 0, panels(n));
   unpack(back.data(), k, {memory.data(), Format::bf16, n, k}, 0, n);
   int64_t wild = 0;
   for (size_t i = 0; i < half.size(); ++i) {

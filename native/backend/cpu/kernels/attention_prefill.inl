@@ -1,21 +1,33 @@
 // Attention of many query rows: a task is one head and as many rows as two vectors have lanes.
 //
-// Serves head_dim 16..256, rows from 8 to whole tiles, any key ranges. Every lane is one query row: scores are made
-// transposed, [keys][rows], from Q^T (packed once a task) and K as it lies, so that softmax, masks and statistics are plain
-// vertical vector arithmetic without any reduction across lanes, and the second product reads V as it lies. 4 * head_dim
-// flops a (row, key) pair plus one exponential; K and V are read once per 32 rows.
+// Serves head_dim 16..256, rows from 8 to whole tiles, any key ranges. Every lane is one query row: scores
+// are made transposed, [keys][rows], from Q^T (packed once a task) and K as it lies, so that softmax, masks
+// and statistics are plain vertical vector arithmetic without any reduction across lanes, and the second
+// product reads V as it lies. 4 * head_dim flops a (row, key) pair plus one exponential; K and V are read
+// once per 32 rows.
 //
-// Reached on one Zen 5 core (AVX-512, 290 GFLOP/s), 2026-11-24, f32 keys and values: 1,024 causal rows 55 % of the FMA peak at
-// head_dim 32, 63 % at 64; 2,048 rows 70 % at 128; 64 rows past 8,192 keys 60 %. The exponentials are most of the rest.
-// Statistics cost 20 %, 11 %, 5 % and 2 % of it.
+// Reached on one Zen 5 core (AVX-512, 290 GFLOP/s), 2026-11-24, f32 keys and values: 1,024 causal rows 55 %
+// of the FMA peak at head_dim 32, 63 % at 64; 2,048 rows 70 % at 128; 64 rows past 8,192 keys 60 %. The
+// exponentials are most of the rest. Statistics cost 20 %, 11 %, 5 % and 2 % of it.
+#pragma once
+
+#include "kernels.h"
+#include "matmul.inl"
+#include "simd.h"
+#include "softmax.inl"
+
+namespace moescope::kernels {
+namespace {
 
 constexpr int query_rows = 2 * lanes;
 constexpr int key_block = 144;
 constexpr int key_tile = tile_rows;
 
-/** out[r][2 vectors] = sum over k of x[r * row + k * step] * w[k][2 vectors], r < R. One of row and step is 1. */
+/** out[r][2 vectors] = sum over k of x[r * row + k * step] * w[k][2 vectors], r < R. One of row and step
+ * is 1. */
 template <int R, bool along>
-static void lane_tile(const float* w, const float* x, int64_t stride, int64_t count, float* out, const Vec* keep) {
+static void lane_tile(const float* w, const float* x, int64_t stride, int64_t count, float* out,
+                      const Vec* keep) {
   Vec sum[R][2];
   for (int r = 0; r < R; ++r) sum[r][0] = sum[r][1] = Vec{};
   if constexpr (along) {  // x rows are `stride` apart: three to a pointer, for x86's addressing
@@ -72,9 +84,11 @@ struct SoftLanes {
   Vec cool;  // 1 / temperature
 };
 
-/** Scores of keys [first, first + count) at s (a row of query_rows each) become weights; returns the factor of the past. */
+/** Scores of keys [first, first + count) at s (a row of query_rows each) become weights; returns the factor
+ * of the past. */
 template <bool masked, bool stats>
-static Vec soften(SoftLanes& q, float* s, int32_t first, int32_t count, bool two_temperatures, bool some_local, bool some_sink) {
+static Vec soften(SoftLanes& q, float* s, int32_t first, int32_t count, bool two_temperatures,
+                  bool some_local, bool some_sink) {
   Vec m = q.m;
   for (int32_t j = 0; j < count; ++j) {
     Vec v = load(s + j * query_rows);
@@ -93,7 +107,8 @@ static Vec soften(SoftLanes& q, float* s, int32_t first, int32_t count, bool two
   }
   const Vec gap = q.m - m, factor = vexp_negative(gap);
   q.m = m;
-  Vec l = q.l * factor, spread = (q.spread + q.l * gap) * factor, distance = q.distance * factor, local = q.local * factor;
+  Vec l = q.l * factor, spread = (q.spread + q.l * gap) * factor, distance = q.distance * factor,
+      local = q.local * factor;
   Vec l_off = q.l_off, spread_off = q.spread_off;
   if constexpr (stats) {
     q.sink *= factor;
@@ -130,7 +145,8 @@ static Vec soften(SoftLanes& q, float* s, int32_t first, int32_t count, bool two
     }
   }
   q.l = l;
-  if constexpr (stats) q.spread = spread, q.distance = distance, q.local = local, q.l_off = l_off, q.spread_off = spread_off;
+  if constexpr (stats)
+    q.spread = spread, q.distance = distance, q.local = local, q.l_off = l_off, q.spread_off = spread_off;
   return factor;
 }
 
@@ -146,7 +162,8 @@ static void attend_lanes(const Attention& a, int head, int64_t row0, int64_t row
   bool two = false;
   for (int i = 0; i < query_rows; ++i) {
     const bool live = i < rows;
-    const int64_t row = row0 + (live ? i : 0);  // spare lanes repeat the first row, so that they need no masks
+    const int64_t row =
+        row0 + (live ? i : 0);  // spare lanes repeat the first row, so that they need no masks
     const float* q = a.q + row * a.q_stride + int64_t{head} * d;
     for (int c = 0; c < d; ++c) qt[c * query_rows + i] = q[c] * a.scale;
     lo[i] = a.lo[row];
@@ -178,7 +195,8 @@ static void attend_lanes(const Attention& a, int head, int64_t row0, int64_t row
       lane_tiles.of[1][tall](qt, keys + (from + j) * a.k_stride, a.k_stride, d, s + j * query_rows, nullptr);
     }
     const bool masked = from < last_lo || from + count > first_hi;
-    const bool some_local = from + count > first_hi - local_window, some_sink = from <= last_lo && first < from + count;
+    const bool some_local = from + count > first_hi - local_window,
+               some_sink = from <= last_lo && first < from + count;
     Vec keep[2];
     for (int half = 0; half < 2; ++half) {
       float* h = s + half * lanes;
@@ -203,16 +221,23 @@ static void attend_lanes(const Attention& a, int head, int64_t row0, int64_t row
     for (int c = 0; c < d; ++c) out[c] = ot[c * query_rows + i] * inverse;
     if (a.stats || a.lse)
       finish(a, row0 + i, head,
-             Soft{q.m[lane], l, q.spread[lane], q.l_off[lane], q.spread_off[lane], q.distance[lane], q.local[lane], q.sink[lane], q.argmax[lane]});
+             Soft{q.m[lane], l, q.spread[lane], q.l_off[lane], q.spread_off[lane], q.distance[lane],
+                  q.local[lane], q.sink[lane], q.argmax[lane]});
   }
 }
 
 static bool attend_many(const Run& run, const Attention& a) {
   const int64_t blocks = divide_up(a.rows, query_rows);
   run.pool.reserve(run.threads, static_cast<size_t>(lane_floats(a)) * 4);
-  return run.pool.parallel_for(run.threads, blocks * a.heads, 1, run.cancel, [&](int64_t begin, int64_t, int worker) {
-    // Late rows see most keys: they go first. Heads of one group follow each other and share K and V in the cache.
-    const int64_t block = blocks - 1 - begin / a.heads, row0 = block * query_rows;
-    attend_lanes(a, static_cast<int>(begin % a.heads), row0, least(query_rows, a.rows - row0), static_cast<float*>(run.pool.scratch(worker)));
-  });
+  return run.pool.parallel_for(
+      run.threads, blocks * a.heads, 1, run.cancel, [&](int64_t begin, int64_t, int worker) {
+        // Late rows see most keys: they go first. Heads of one group follow each other and share K and V in
+        // the cache.
+        const int64_t block = blocks - 1 - begin / a.heads, row0 = block * query_rows;
+        attend_lanes(a, static_cast<int>(begin % a.heads), row0, least(query_rows, a.rows - row0),
+                     static_cast<float*>(run.pool.scratch(worker)));
+      });
 }
+
+}  // namespace
+}  // namespace moescope::kernels

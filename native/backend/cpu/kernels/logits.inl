@@ -1,6 +1,14 @@
-// What is known of a row of logits: two passes, the second of which makes the exponentials. A row of 200k logits is 800 KB
-// and stays in the L2 cache between the passes; rows are shared out.
-// One Zen 5 core, 2026-11-24: 64 rows of 202,048 in 4.9 ms, 10.6 GB/s; the exponentials bound it, not memory.
+// What is known of a row of logits: two passes, the second of which makes the exponentials. A row of 200k
+// logits is 800 KB and stays in the L2 cache between the passes; rows are shared out. One Zen 5 core,
+// 2026-11-24: 64 rows of 202,048 in 4.9 ms, 10.6 GB/s; the exponentials bound it, not memory.
+#pragma once
+
+#include "kernels.h"
+#include "rows.inl"
+#include "simd.h"
+
+namespace moescope::kernels {
+namespace {
 
 /** The largest of a row and its lowest index. */
 static float row_max(const float* z, int64_t n, int64_t* index) {
@@ -17,7 +25,8 @@ static float row_max(const float* z, int64_t n, int64_t* index) {
   float top = -__builtin_inff();
   int64_t where = -1;
   for (int l = 0; l < lanes; ++l)
-    if (best[l] > top || (best[l] == top && i > 0 && (where < 0 || at[l] < where))) top = best[l], where = at[l];
+    if (best[l] > top || (best[l] == top && i > 0 && (where < 0 || at[l] < where)))
+      top = best[l], where = at[l];
   for (; i < n; ++i)
     if (z[i] > top || where < 0) top = z[i], where = i;
   *index = where;
@@ -43,7 +52,9 @@ static void row_stats(const float* z, int64_t n, const LogitStats& s, int64_t r)
       const Vec x = v - splat(m), e = vexp_negative(x);
       sum_e += e;
       sum_ex += select(e > splat(0.f), e * x, e);  // keeps a NaN, drops 0 * -inf
-      if (asked) count -= (v > splat(own)) | ((v == splat(own)) & (iota() + static_cast<int32_t>(i) < static_cast<int32_t>(target)));
+      if (asked)
+        count -= (v > splat(own)) |
+                 ((v == splat(own)) & (iota() + static_cast<int32_t>(i) < static_cast<int32_t>(target)));
     }
     total += static_cast<double>(sum(sum_e));
     weighted += static_cast<double>(sum(sum_ex));
@@ -52,12 +63,18 @@ static void row_stats(const float* z, int64_t n, const LogitStats& s, int64_t r)
   const double log_total = __builtin_log(total);
   if (s.lse) s.lse[r] = static_cast<float>(static_cast<double>(m) + log_total);
   if (s.entropy) s.entropy[r] = static_cast<float>(log_total - weighted / total);
-  if (s.logprob) s.logprob[r] = asked ? static_cast<float>(static_cast<double>(own) - static_cast<double>(m) - log_total) : __builtin_nanf("");
+  if (s.logprob)
+    s.logprob[r] = asked ? static_cast<float>(static_cast<double>(own) - static_cast<double>(m) - log_total)
+                         : __builtin_nanf("");
   if (s.rank) s.rank[r] = asked ? static_cast<int32_t>(above) : -1;
 }
 
-static bool logit_stats(const Run& run, const float* logits, int64_t stride, int64_t rows, int64_t vocab, const LogitStats& stats) {
+static bool logit_stats(const Run& run, const float* logits, int64_t stride, int64_t rows, int64_t vocab,
+                        const LogitStats& stats) {
   return over_rows(run, rows, 4 * vocab, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) row_stats(logits + r * stride, vocab, stats, r);
   });
 }
+
+}  // namespace
+}  // namespace moescope::kernels

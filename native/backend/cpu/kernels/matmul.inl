@@ -1,18 +1,27 @@
 // y (+)= W x, and silu(W x) * (Up x): row groups of any size against packed matrices (see Packed).
 //
-// Serves n, k from 32 to 16k with m from 1 (decode: every weight byte is read once) to thousands of rows (prefill: 2 m n k
-// flops). A tile is R rows by P half-panels of 2 vectors, its sums in registers: 24 of them on AVX-512, where the loop
-// over k does 24 FMAs for 2 loads of weights and 12 broadcasts. Blocks of k keep a panel in the L1 cache over the rows, and
-// a block of rows stays in the L2 cache over the panels.
+// Serves n, k from 32 to 16k with m from 1 (decode: every weight byte is read once) to thousands of rows
+// (prefill: 2 m n k flops). A tile is R rows by P half-panels of 2 vectors, its sums in registers: 24 of them
+// on AVX-512, where the loop over k does 24 FMAs for 2 loads of weights and 12 broadcasts. Blocks of k keep a
+// panel in the L1 cache over the rows, and a block of rows stays in the L2 cache over the panels.
 //
-// Reached on one Zen 5 core (AVX-512: 290 GFLOP/s, reads 35 GB/s), 2026-11-24, d x d weights read from memory, d 160 to 2048:
-// 64 to 1,024 rows 79-86 % of the FMA peak (f32 weights 72-86 %), 16 rows 81-89 % (f32 62-74 %, bound by reading them), 4 rows
-// 81-99 % and 1 row 94-107 % of the read bandwidth. Two cores: 80 % of their peak at 1,024 rows, 75-96 % of their 67 GB/s at 1.
+// Reached on one Zen 5 core (AVX-512: 290 GFLOP/s, reads 35 GB/s), 2026-11-24, d x d weights read from
+// memory, d 160 to 2048: 64 to 1,024 rows 79-86 % of the FMA peak (f32 weights 72-86 %), 16 rows 81-89 % (f32
+// 62-74 %, bound by reading them), 4 rows 81-99 % and 1 row 94-107 % of the read bandwidth. Two cores: 80 %
+// of their peak at 1,024 rows, 75-96 % of their 67 GB/s at 1.
+#pragma once
 
-// Sums are made in blocks of this many k, in order, in every tile: a row's bits do not depend on the tile it is in. The
-// shorter sums also lose less to rounding.
+#include "kernels.h"
+#include "simd.h"
+
+namespace moescope::kernels {
+namespace {
+
+// Sums are made in blocks of this many k, in order, in every tile: a row's bits do not depend on the tile it
+// is in. The shorter sums also lose less to rounding.
 constexpr int k_block = 128;
-// Packed rows of x are this far apart: a whole number of lines, but no power of two, which would fill one cache set.
+// Packed rows of x are this far apart: a whole number of lines, but no power of two, which would fill one
+// cache set.
 constexpr int x_pitch = k_block + 16;
 constexpr int64_t x_bytes = 512 << 10;  // of a block of rows, all k: half of a usual L2 cache
 
@@ -27,7 +36,8 @@ constexpr int tile_rows = 6;
 constexpr int tile_units(int rows) { return rows <= 1 ? 4 : rows <= 3 ? 2 : 1; }
 #endif
 constexpr int max_units = 4;
-constexpr int groups = 16 / lanes;  // a unit is the lanes [g, g + lanes) of both halves of a panel's 32 columns
+constexpr int groups =
+    16 / lanes;  // a unit is the lanes [g, g + lanes) of both halves of a panel's 32 columns
 constexpr int unit_columns = 2 * lanes;
 
 template <bool wide>
@@ -42,7 +52,8 @@ MOESCOPE_INLINE void widen(const char* w, int64_t k, Vec& low, Vec& high) {
   }
 }
 
-/** totals[u][r] (+)= sum over kc of x[r] * w[u], for R rows and P units. x rows are x_pitch apart, units of totals `pitch`. */
+/** totals[u][r] (+)= sum over kc of x[r] * w[u], for R rows and P units. x rows are x_pitch apart, units of
+ * totals `pitch`. */
 template <int R, int P, bool wide>
 static void tile(const char* const* w, const float* x, int64_t kc, float* totals, int64_t pitch, bool first) {
   Vec sum[P][R][2];
@@ -54,7 +65,8 @@ static void tile(const char* const* w, const float* x, int64_t kc, float* totals
     Vec low[P], high[P];
 #pragma GCC unroll 4
     for (int u = 0; u < P; ++u) {
-      // The next block: from memory it comes at the pace of the first rows' arithmetic (16 rows: 130 -> 250 GFLOP/s).
+      // The next block: from memory it comes at the pace of the first rows' arithmetic (16 rows: 130 -> 250
+      // GFLOP/s).
       __builtin_prefetch(unit[u] + (k + k_block) * (wide ? 128 : 64));
       widen<wide>(unit[u], k, low[u], high[u]);
     }
@@ -93,10 +105,6 @@ constexpr Tiles tiles = [] {
   return t;
 }();
 
-MOESCOPE_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-MOESCOPE_INLINE int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
-MOESCOPE_INLINE int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 /** How a product is cut into tasks: row blocks by runs of panels. */
 struct Cut {
   int64_t rows, row_blocks, run, runs;
@@ -132,8 +140,10 @@ static void gather(const Product& p, int64_t first, int64_t rows, float* out) {
   }
 }
 
-/** Writes a unit's totals to y: columns [column, column + lanes) and those 16 further, as far as the matrix goes. */
-static void emit(const Product& p, int64_t first, int64_t rows, int64_t column, const float* totals, const float* up) {
+/** Writes a unit's totals to y: columns [column, column + lanes) and those 16 further, as far as the matrix
+ * goes. */
+static void emit(const Product& p, int64_t first, int64_t rows, int64_t column, const float* totals,
+                 const float* up) {
   for (int64_t r = 0; r < rows; ++r) {
     const int64_t i = first + r;
     float* y = p.y + (p.y_rows ? p.y_rows[i] : i) * p.y_stride + column;
@@ -142,15 +152,14 @@ static void emit(const Product& p, int64_t first, int64_t rows, int64_t column, 
       if (live <= 0) continue;
       Vec v = load(totals + at);
       if (up) v = vsilu(v) * load(up + at);
-      if (live >= lanes)
-        store(y, p.add ? load(y) + v : v);
-      else
-        store_part(y, p.add ? load_part(y, live) + v : v, live);
+      if (live >= lanes) store(y, p.add ? load(y) + v : v);
+      else store_part(y, p.add ? load_part(y, live) + v : v, live);
     }
   }
 }
 
-/** One task: rows [first, first + rows) against panels [from, to). `scratch` holds the gathered rows, then the totals. */
+/** One task: rows [first, first + rows) against panels [from, to). `scratch` holds the gathered rows, then
+ * the totals. */
 static void task(const Product& p, int64_t first, int64_t rows, int64_t from, int64_t to, float* scratch) {
   const bool wide = p.w.format == Format::f32, pair = p.up.data != nullptr;
   const int64_t k = p.w.k, k_blocks = divide_up(k, k_block), per_k = wide ? 128 : 64;
@@ -159,7 +168,8 @@ static void task(const Product& p, int64_t first, int64_t rows, int64_t from, in
   const int64_t pitch = rows * unit_columns;
 
   const int64_t row_tiles = divide_up(rows, tile_rows), high = divide_up(rows, row_tiles);
-  const int64_t high_count = rows - row_tiles * (high - 1);  // this many tiles have `high` rows, the others one fewer
+  const int64_t high_count =
+      rows - row_tiles * (high - 1);  // this many tiles have `high` rows, the others one fewer
   const int most_units = tile_units(static_cast<int>(high));
 
   const int64_t last = to * groups;
@@ -188,24 +198,28 @@ static void task(const Product& p, int64_t first, int64_t rows, int64_t from, in
         for (int u = 0; u < 1 << log2; ++u) at[u] = w[done + u] + b * k_block * per_k;
         for (int64_t t = 0, r = 0; t < row_tiles; ++t) {
           const int64_t height = high - (t >= high_count);
-          tiles.of[wide][log2][height](at, x + r * x_pitch, kc, totals + done * pitch + r * unit_columns, pitch, b == 0);
+          tiles.of[wide][log2][height](at, x + r * x_pitch, kc, totals + done * pitch + r * unit_columns,
+                                       pitch, b == 0);
           r += height;
         }
       }
       done += 1 << log2;
     }
-    for (int u = 0; u < count; u += 1 + pair) emit(p, first, rows, column[u], totals + u * pitch, pair ? totals + (u + 1) * pitch : nullptr);
+    for (int u = 0; u < count; u += 1 + pair)
+      emit(p, first, rows, column[u], totals + u * pitch, pair ? totals + (u + 1) * pitch : nullptr);
   }
 }
 
 static bool matmul(const Run& run, const Product* products, int count) {
-  // Waking threads costs some microseconds: small work stays on the caller. 100 flops or 16 bytes a nanosecond and core.
+  // Waking threads costs some microseconds: small work stays on the caller. 100 flops or 16 bytes a
+  // nanosecond and core.
   double nanoseconds = 0;
   int64_t bytes = 0;
   for (int j = 0; j < count; ++j) {
     const Product& p = products[j];
     const double elements = static_cast<double>(p.w.n) * static_cast<double>(p.w.k) * (p.up.data ? 2 : 1);
-    const double compute = elements * static_cast<double>(p.m) / 50, read = elements * (p.w.format == Format::f32 ? 4 : 2) / 16;
+    const double compute = elements * static_cast<double>(p.m) / 50,
+                 read = elements * (p.w.format == Format::f32 ? 4 : 2) / 16;
     if (p.m > 0) nanoseconds += compute > read ? compute : read;
   }
   const int threads = nanoseconds < 8000 ? 1 : run.threads;
@@ -241,3 +255,6 @@ static bool matmul(const Run& run, const Product* products, int count) {
     }
   });
 }
+
+}  // namespace
+}  // namespace moescope::kernels

@@ -1,7 +1,14 @@
-// What happens to activations between the products: norms, RoPE, SwiGLU, sums. Bound by memory; small ones stay on the
-// calling thread, since waking another costs more than they do.
-// One Zen 5 core, 2026-11-24, 1,024 rows of 2,048: norm 0.27 ms, rotation and head norms 0.67 ms, SwiGLU 0.57 ms: 1 % of the
-// products beside them.
+// What happens to activations between the products: norms, RoPE, SwiGLU, sums. Bound by memory; small ones
+// stay on the calling thread, since waking another costs more than they do. One Zen 5 core, 2026-11-24, 1,024
+// rows of 2,048: norm 0.27 ms, rotation and head norms 0.67 ms, SwiGLU 0.57 ms: 1 % of the products beside
+// them.
+#pragma once
+
+#include "kernels.h"
+#include "simd.h"
+
+namespace moescope::kernels {
+namespace {
 
 constexpr int64_t inline_floats = 48 << 10;  // below this many floats a parallel region does not pay
 
@@ -10,7 +17,8 @@ template <class F>
 MOESCOPE_INLINE bool over_rows(const Run& run, int64_t rows, int64_t width, const F& fn) {
   const int threads = rows * width < inline_floats ? 1 : run.threads;
   const int64_t grain = threads == 1 ? rows : most(1, (8 << 10) / most(width, 1));
-  return run.pool.parallel_for(threads, rows, grain, run.cancel, [&](int64_t begin, int64_t end, int) { fn(begin, end); });
+  return run.pool.parallel_for(threads, rows, grain, run.cancel,
+                               [&](int64_t begin, int64_t end, int) { fn(begin, end); });
 }
 
 static float mean_square(const float* x, int64_t d) {
@@ -28,8 +36,8 @@ static float mean_square(const float* x, int64_t d) {
   return sum((s[0] + s[1]) + (s[2] + s[3])) / static_cast<float>(d);
 }
 
-static bool rmsnorm(const Run& run, float* out, int64_t out_stride, const float* x, int64_t x_stride, const float* weight, float eps,
-                    int64_t rows, int64_t d) {
+static bool rmsnorm(const Run& run, float* out, int64_t out_stride, const float* x, int64_t x_stride,
+                    const float* weight, float eps, int64_t rows, int64_t d) {
   return over_rows(run, rows, d, [=](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       const float* in = x + r * x_stride;
@@ -62,7 +70,8 @@ static void rotate(float* x, int head_dim, const float* cos, const float* sin) {
   for (; i + 2 * lanes <= head_dim; i += 2 * lanes) {
     const Vec c = load(cos + i / 2), s = load(sin + i / 2), a = load(x + i), b = load(x + i + lanes);
     store(x + i, a * twice<0>(c, All{}) + swap_pairs(a, All{}) * (twice<0>(s, All{}) * sign));
-    store(x + i + lanes, b * twice<lanes / 2>(c, All{}) + swap_pairs(b, All{}) * (twice<lanes / 2>(s, All{}) * sign));
+    store(x + i + lanes,
+          b * twice<lanes / 2>(c, All{}) + swap_pairs(b, All{}) * (twice<lanes / 2>(s, All{}) * sign));
   }
   for (; i < head_dim; i += 2) {
     const float a = x[i], b = x[i + 1], c = cos[i / 2], s = sin[i / 2];
@@ -71,8 +80,8 @@ static void rotate(float* x, int head_dim, const float* cos, const float* sin) {
   }
 }
 
-static bool heads(const Run& run, float* x, int64_t stride, int64_t rows, int count, int head_dim, const float* cos, const float* sin,
-                  float eps, const float* factor) {
+static bool heads(const Run& run, float* x, int64_t stride, int64_t rows, int count, int head_dim,
+                  const float* cos, const float* sin, float eps, const float* factor) {
   return over_rows(run, rows, int64_t{count} * head_dim, [=](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r)
       for (int h = 0; h < count; ++h) {
@@ -98,7 +107,8 @@ static bool swiglu(const Run& run, float* out, const float* gate, const float* u
   return over_elements(run, n, [=](int64_t at, int64_t count) {
     int64_t i = at;
     for (; i + lanes <= at + count; i += lanes) store(out + i, vsilu(load(gate + i)) * load(up + i));
-    if (const int64_t rest = at + count - i) store_part(out + i, vsilu(load_part(gate + i, rest)) * load_part(up + i, rest), rest);
+    if (const int64_t rest = at + count - i)
+      store_part(out + i, vsilu(load_part(gate + i, rest)) * load_part(up + i, rest), rest);
   });
 }
 
@@ -119,3 +129,6 @@ static void exp(float* out, const float* x, int64_t n) {
   for (; i + lanes <= n; i += lanes) store(out + i, vexp(load(x + i)));
   if (i < n) store_part(out + i, vexp(load_part(x + i, n - i)), n - i);
 }
+
+}  // namespace
+}  // namespace moescope::kernels

@@ -25,6 +25,11 @@ typedef float Vec __attribute__((vector_size(lanes * 4)));
 typedef int32_t IVec __attribute__((vector_size(lanes * 4)));
 typedef uint32_t UVec __attribute__((vector_size(lanes * 4)));
 
+// Not std::min and std::max: see the README.
+MOESCOPE_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+MOESCOPE_INLINE int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
+MOESCOPE_INLINE int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
 MOESCOPE_INLINE Vec splat(float x) { return Vec{MOESCOPE_EVERY(x)}; }
 MOESCOPE_INLINE IVec isplat(int32_t x) { return IVec{MOESCOPE_EVERY(x)}; }
 MOESCOPE_INLINE Vec load(const float* p) {
