@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "model/locate.h"
 #include "model/logits.h"
 
 namespace moescope {
@@ -166,7 +167,7 @@ class Runner {
         backend_.route_ffn(s, l);
         backend_.ffn_down(s, l);
         const int bad = backend_.nonfinite_row(s);
-        if (bad >= 0) not_finite(backend_.nonfinite_site(s, l, bad), l, bad);
+        if (bad >= 0) not_finite(first_nonfinite(backend_, c_, s, l, bad), l, bad);
         control().done = done + static_cast<int64_t>(s.rows) * (l + 1) / (c_.layer_count() + 1);
       }
       head();

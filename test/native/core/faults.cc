@@ -147,7 +147,12 @@ void running(bool fast) {
   RunSpec spec = spec_of({ids});
   spec.edits = {poison};
   is(code_of([&] { forward(state, spec); }, &where), Code::nonfinite, "NaN in an activation");
-  check::that(where.starts_with("layers.0."), "its layer is named: " + where);
+  check::that(where == "layers.0.resid.mid", "its site is named, not " + where);
+  poison.site = Site::attn_z;
+  spec.edits = {poison};
+  State again(m, 1, 64);
+  is(code_of([&] { forward(again, spec); }, &where), Code::nonfinite, "NaN in an activation");
+  check::that(where == "layers.0.attn.z", "its site is named, not " + where);
 
   // Cancelled: the state keeps whole tiles, or says that it cannot go on.
   State half(m, 1, 4096);
