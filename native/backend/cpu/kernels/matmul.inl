@@ -142,18 +142,24 @@ static void gather(const Product& p, int64_t first, int64_t rows, float* out) {
 
 /** Writes a unit's totals to y: columns [column, column + lanes) and those 16 further, as far as the matrix
  * goes. */
+template <bool pair, bool add>
 static void emit(const Product& p, int64_t first, int64_t rows, int64_t column, const float* totals,
                  const float* up) {
-  for (int64_t r = 0; r < rows; ++r) {
+  const bool whole = column + 16 + lanes <= p.w.n;
+  for (int64_t r = 0; r < rows; ++r, totals += unit_columns, up += pair ? unit_columns : 0) {
     const int64_t i = first + r;
     float* y = p.y + (p.y_rows ? p.y_rows[i] : i) * p.y_stride + column;
+    Vec v[2] = {load(totals), load(totals + lanes)};
+    for (int half = 0; half < 2; ++half)
+      if constexpr (pair) v[half] = vsilu(v[half]) * load(up + half * lanes);
+    if (whole) {
+      store(y, add ? load(y) + v[0] : v[0]);
+      store(y + 16, add ? load(y + 16) + v[1] : v[1]);
+      continue;
+    }
     for (int half = 0; half < 2; ++half, y += 16) {
-      const int64_t live = p.w.n - column - half * 16, at = r * unit_columns + half * lanes;
-      if (live <= 0) continue;
-      Vec v = load(totals + at);
-      if (up) v = vsilu(v) * load(up + at);
-      if (live >= lanes) store(y, p.add ? load(y) + v : v);
-      else store_part(y, p.add ? load_part(y, live) + v : v, live);
+      const int64_t live = least(p.w.n - column - half * 16, lanes);
+      if (live > 0) store_part(y, add ? load_part(y, live) + v[half] : v[half], live);
     }
   }
 }
@@ -205,8 +211,10 @@ static void task(const Product& p, int64_t first, int64_t rows, int64_t from, in
       }
       done += 1 << log2;
     }
+    const auto write = pair ? (p.add ? emit<true, true> : emit<true, false>)
+                            : (p.add ? emit<false, true> : emit<false, false>);
     for (int u = 0; u < count; u += 1 + pair)
-      emit(p, first, rows, column[u], totals + u * pitch, pair ? totals + (u + 1) * pitch : nullptr);
+      write(p, first, rows, column[u], totals + u * pitch, pair ? totals + (u + 1) * pitch : nullptr);
   }
 }
 
