@@ -230,6 +230,8 @@ export function fromNative(error: unknown): Error {
       });
     case "argument":
       return new ArgumentError({ what, where });
+    case "device":
+      return new DeviceError({ what, where, fix: 'Use { device: "cpu" }; `moescope doctor` says what is here' });
     default:
       return new InternalError({ what, where, cause: error });
   }

@@ -71,6 +71,8 @@ export interface LoadSpec {
   /** Seeded random weights instead of files: matrices N(0, std), norms 1. */
   random?: { seed: number; std: number };
   format: "f32" | "bf16";
+  /** `cuda`: the first GPU; `math` and `threads` say nothing then. Default: cpu. Throws `device` when there is none. */
+  device?: "cpu" | "cuda";
   /** `exact`: straight-line f32, the oracle. `fast`: SIMD and threads. */
   math: "exact" | "fast";
   /** 0: physical cores. */
@@ -222,8 +224,16 @@ export interface NativeInfo {
   budget: number;
 }
 
+/** Whether there is CUDA here. `text`: the device's name, or what is missing and what to do. */
+export interface NativeCuda {
+  state: "ready" | "no-driver" | "no-device" | "old-driver" | "not-built" | "mismatch";
+  text: string;
+}
+
 export interface Native {
   info(): NativeInfo;
+  /** Asks the driver; the first time takes as long as the driver does, then the answer stays. */
+  cuda(): NativeCuda;
   setBudget(bytes: number): void;
   load(spec: LoadSpec): NativeTask<NativeModel>;
   /** What the step multiplies q and k with at these absolute positions, made by the step's own code (long positions cannot be
@@ -244,4 +254,5 @@ export type NativeErrorCode =
   | "file"
   | "nonfinite"
   | "argument"
+  | "device"
   | "internal";

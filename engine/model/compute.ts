@@ -145,7 +145,8 @@ function passContext(s: Shared): PassContext {
 /** Everything is refused here, before memory is taken. */
 function stateFor(s: Shared, sequences: readonly Sequence[], cost: Cost): Promise<NativeState> {
   return orReclaim(() => {
-    refuseMemory(`a context of ${cost.context} tokens`, cost.kv, "Use a shorter text or fewer sequences");
+    if (s.device === "cpu")
+      refuseMemory(`a context of ${cost.context} tokens`, cost.kv, "Use a shorter text or fewer sequences");
     refuseCaptures(cost.captures);
     return start(() => s.handle.model.state({ sequences: sequences.length, context: cost.context }));
   });

@@ -41,11 +41,12 @@ export class Model implements Disposable {
   /** The edits of this view. */
   readonly edits: readonly Edit[];
   /** Where it computes. */
-  readonly device: string = "cpu";
+  readonly device: "cpu" | "cuda";
 
   /** @internal Use `Model.load` or `Model.random`. */
   constructor(shared: Shared, edits: readonly Edit[]) {
     this.#s = shared;
+    this.device = shared.device;
     this.edits = Object.freeze([...edits]);
   }
 

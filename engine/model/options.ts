@@ -3,12 +3,13 @@ import { readConfigFile } from "../checkpoint/folder.ts";
 import { locate } from "../checkpoint/locate.ts";
 import { PRESETS } from "../checkpoint/presets.ts";
 import { ArgumentError, DeviceError, didYouMean } from "../errors.ts";
+import { hasNative, native } from "./addon.ts";
 import type { RopeMode, WeightFormat } from "./facts.ts";
 import type { Long } from "./task.ts";
 
 export interface LoadOptions extends Long {
-  /** "auto" takes the best device there is. */
-  readonly device?: "cpu" | "auto" | (string & {});
+  /** `"auto"` (default): the GPU where CUDA answers and `math` is not "exact", else the CPU. */
+  readonly device?: "auto" | "cpu" | "cuda" | (string & {});
   /** How weights are kept. Default: as in the checkpoint, bf16 (f16 and f32 checkpoints: f32). */
   readonly weights?: WeightFormat | (string & {});
   /** `"hf"`: Hugging Face's very angles (default). `"accurate"`: positions within the chunk, in doubles. */
@@ -23,6 +24,7 @@ export interface LoadOptions extends Long {
 export interface Ready {
   readonly weights: WeightFormat | null;
   readonly rope: RopeMode;
+  readonly device: "cpu" | "cuda";
   readonly threads: number;
   readonly math: "fast" | "exact";
 }
@@ -48,13 +50,8 @@ export function weightFormat(value: string | undefined): WeightFormat | null {
 }
 
 export function readOptions(o: LoadOptions): Ready {
-  if (o.device === "cuda")
-    throw new DeviceError({
-      where: 'option device "cuda"',
-      what: "this build has no CUDA backend",
-      fix: 'Use { device: "cpu" } or "auto"',
-    });
-  oneOf("device", o.device, ["auto", "cpu"], "auto");
+  const math = oneOf("math", o.math, ["fast", "exact"], "fast");
+  const device = deviceOf(oneOf("device", o.device, ["auto", "cpu", "cuda"], "auto"), math);
   const threads = o.threads ?? 0;
   if (!Number.isInteger(threads) || threads < 0 || threads > 1024)
     throw new ArgumentError({
@@ -63,11 +60,31 @@ export function readOptions(o: LoadOptions): Ready {
       fix: "Give 1 to 1024, or leave it out",
     });
   return {
+    device,
     weights: weightFormat(o.weights),
     rope: oneOf("rope", o.rope, ["hf", "accurate"], "hf"),
     threads,
-    math: oneOf("math", o.math, ["fast", "exact"], "fast"),
+    math,
   };
+}
+
+function deviceOf(wish: "auto" | "cpu" | "cuda", math: "fast" | "exact"): "cpu" | "cuda" {
+  if (wish === "cpu" || (wish === "auto" && (math === "exact" || !hasNative()))) return "cpu";
+  const { state, text } = native().cuda();
+  if (wish === "auto") return state === "ready" ? "cuda" : "cpu";
+  if (math === "exact")
+    throw new ArgumentError({
+      where: 'option math "exact"',
+      what: "the oracle runs on the CPU alone",
+      fix: 'Leave out { device: "cuda" }',
+    });
+  if (state !== "ready")
+    throw new DeviceError({
+      where: 'option device "cuda"',
+      what: text,
+      fix: 'Use { device: "cpu" } or "auto"; `moescope doctor` says what is here',
+    });
+  return "cuda";
 }
 
 /** The config that a preset, a folder, a shipped name or an object means. */

@@ -17,6 +17,7 @@ import { checkSignal, finish, reporter, signalOf } from "./task.ts";
 /** What a model and its views share. */
 export interface Shared {
   readonly handle: Handle;
+  readonly device: "cpu" | "cuda";
   readonly config: Config;
   readonly facts: ModelFacts;
   readonly tokenizer: Tokenizer | null;
@@ -33,7 +34,7 @@ export interface RandomOptions extends LoadOptions {
   readonly std?: number;
 }
 
-type About = Omit<Shared, "handle" | "facts" | "layers"> & { readonly name: string };
+type About = Omit<Shared, "handle" | "device" | "facts" | "layers"> & { readonly name: string };
 
 export async function openFolder(name: string, o: LoadOptions): Promise<Shared> {
   const how = readOptions(o);
@@ -62,13 +63,15 @@ export async function openRandom(like: string | object, o: RandomOptions): Promi
   if (!(Number.isFinite(std) && std >= 0)) fail(`${std} is not a standard deviation`, "Give 0.02 or the like");
   const { config, name } = configOf(like);
   const format = how.weights ?? "bf16";
-  await orReclaim(() =>
-    refuseMemory(
-      `Model.random("${name}")`,
-      weightParts(config, format),
-      'Use { weights: "bf16" } or a smaller config; Model.plan shows the parts',
-    ),
-  );
+  // What a GPU has free, the engine itself asks and refuses.
+  if (how.device === "cpu")
+    await orReclaim(() =>
+      refuseMemory(
+        `Model.random("${name}")`,
+        weightParts(config, format),
+        'Use { weights: "bf16" } or a smaller config; Model.plan shows the parts',
+      ),
+    );
   const about: About = {
     name: `${name} (random)`,
     config,
@@ -92,6 +95,7 @@ async function open(
     config: nativeConfig(config, how.rope),
     ...source,
     format,
+    device: how.device,
     math: how.math,
     threads: how.threads,
   };
@@ -109,6 +113,7 @@ async function open(
     .map((n) => `${n.slot}: ${n.count} weights are NaN or infinite, and so will be what passes them`);
   return {
     ...rest,
+    device: how.device,
     handle,
     config,
     facts: modelFacts(config, name, format, how.rope),

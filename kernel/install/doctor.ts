@@ -80,10 +80,13 @@ function machine(): Finding {
   };
 }
 
-/** Looks for the files only: asking the driver needs the CUDA backend. */
-export function cuda(libraries = LIBRARIES, devices = "/dev"): Finding {
+/** Looks for the files first, so that what is missing can be told apart; then the engine asks the driver. */
+export function cuda(
+  libraries = LIBRARIES,
+  devices = "/dev",
+  addon = join(packageRoot, "build/native/moescope.node"),
+): Finding {
   const name = "CUDA";
-  const backend = existsSync(join(packageRoot, "build/native/libmoescope-cuda.so"));
   const library = libraries.flatMap((folder) =>
     existsSync(folder) ? readdirSync(folder).filter((file) => /^libcuda\.so(\.1)?$/.test(file)) : [],
   )[0];
@@ -102,15 +105,17 @@ export function cuda(libraries = LIBRARIES, devices = "/dev"): Finding {
       state: "missing",
       text: `${nodes.length} device(s) but no driver library (libcuda.so.1); install the NVIDIA driver, or in a container use its runtime. Until then ${cpu}`,
     };
-  const driver = ask("nvidia-smi", ["--query-gpu=driver_version,name", "--format=csv,noheader"]);
-  const found = driver ? driver.split("\n").join("; ") : `${nodes.length} device(s)`;
-  const major = Number(/^(\d+)/.exec(driver ?? "")?.[1] ?? 0);
-  // CUDA 13.0 asks for driver 580 at least.
-  if (major && major < 580)
-    return { name, state: "missing", text: `${found}: the driver is too old for CUDA 13 (needs 580 or newer); ${cpu}` };
-  return backend
-    ? { name, state: "ok", text: found }
-    : { name, state: "missing", text: `${found}, but this build has no CUDA backend; ${cpu}` };
+  if (!existsSync(addon)) return { name, state: "missing", text: `${nodes.length} device(s), but no engine to ask` };
+  const { status, stdout } = spawnSync(
+    process.execPath,
+    ["-e", `process.stdout.write(JSON.stringify(require(${JSON.stringify(addon)}).cuda()))`],
+    { encoding: "utf8", timeout: 60_000 },
+  );
+  if (status !== 0) return { name, state: "missing", text: `the driver does not answer (exit code ${status}); ${cpu}` };
+  const found = JSON.parse(stdout) as { state: string; text: string };
+  return found.state === "ready"
+    ? { name, state: "ok", text: found.text }
+    : { name, state: "missing", text: `${found.text}; until then ${cpu}` };
 }
 
 const LIBRARIES = [

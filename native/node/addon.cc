@@ -2,6 +2,7 @@
 #include <napi.h>
 
 #include "backend/cpu/kernels/kernels.h"
+#include "backend/cuda/open.h"
 #include "model/positional.h"
 #include "node/arguments.h"
 #include "node/arrays.h"
@@ -39,8 +40,9 @@ class Addon : public Napi::Addon<Addon> {
  public:
   Addon(Napi::Env env, Napi::Object exports) : dispatch_(std::make_shared<Dispatch>(env)) {
     DefineAddon(exports,
-                {InstanceMethod("info", &Addon::info), InstanceMethod("setBudget", &Addon::set_budget),
-                 InstanceMethod("load", &Addon::load), InstanceMethod("positional", &Addon::positional_)});
+                {InstanceMethod("info", &Addon::info), InstanceMethod("cuda", &Addon::cuda),
+                 InstanceMethod("setBudget", &Addon::set_budget), InstanceMethod("load", &Addon::load),
+                 InstanceMethod("positional", &Addon::positional_)});
     // Threads must have ended before the environment's memory goes.
     napi_add_env_cleanup_hook(
         env,
@@ -64,6 +66,17 @@ class Addon : public Napi::Addon<Addon> {
               js::set(env, out, "total", static_cast<double>(memory.total));
               js::set(env, out, "external", static_cast<double>(Budget::instance().live()));
               js::set(env, out, "budget", static_cast<double>(Budget::instance().limit()));
+              return out;
+            })};
+  }
+
+  Napi::Value cuda(const Napi::CallbackInfo& info) {
+    const napi_env env = info.Env();
+    return {env, js::guard(env, [&] {
+              const CudaStatus& status = cuda_status();
+              const napi_value out = js::object(env);
+              js::set(env, out, "state", name(status.state));
+              js::set(env, out, "text", status.text);
               return out;
             })};
   }

@@ -163,6 +163,7 @@ LoadSpec read_load_spec(const Fields& f) {
     if (!std::isfinite(s.random->std)) fail(Code::argument, r.path("std"), "must be finite");
   }
   s.format = one_of<Format>(f, "format", {{"f32", Format::f32}, {"bf16", Format::bf16}});
+  if (f.has("device")) s.cuda = one_of<bool>(f, "device", {{"cpu", false}, {"cuda", true}});
   s.fast = one_of<bool>(f, "math", {{"exact", false}, {"fast", true}});
   s.threads = small(f, "threads", 0, 1024);
   return s;
