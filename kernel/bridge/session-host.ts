@@ -1,10 +1,8 @@
 /** The main thread's end of the bridge: starts a front end in a worker and the session here, and carries messages between them. */
 import { writeSync } from "node:fs";
 import { MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads";
-import { exitProcess } from "../session/process-guard.ts";
 import type { ToFrontend, ToSession } from "./messages.ts";
 import { createShared, type FrontendData, Word, wordsOf } from "./shared.ts";
-import { StreamWriter } from "./stream-ring.ts";
 
 export interface HostOptions {
   /** The front end's entry, run in a worker; its `workerData` is FrontendData. */
@@ -27,7 +25,7 @@ export async function hostSession(o: HostOptions): Promise<void> {
     folder,
     settings: o.settings,
   };
-  // The worker starts before the session's modules are loaded, so both take their time together.
+  // The worker starts before anything else is loaded, so that both threads take their time together.
   const worker = new Worker(o.frontend, {
     workerData: data,
     transferList: [answers.port2],
@@ -38,13 +36,16 @@ export async function hostSession(o: HostOptions): Promise<void> {
   worker.on("error", (error) => writeSync(2, `moescope kernel: the front end failed: ${error.stack ?? error}\n`));
   worker.on("exit", (code) => {
     Atomics.store(words, Word.closed, 1);
-    exitProcess(code);
+    void import("../session/process-guard.ts").then(({ exitProcess }) => exitProcess(code));
   });
   const post = (message: ToFrontend): void => worker.postMessage(message);
+  const [{ Session }, { StreamWriter }] = await Promise.all([
+    import("../session/session.ts"),
+    import("./stream-ring.ts"),
+  ]);
   const ring = new StreamWriter(shared, () => post({ type: "streams" }));
   let asked = 0;
 
-  const { Session } = await import("../session/session.ts");
   const session = new Session({
     folder,
     words,

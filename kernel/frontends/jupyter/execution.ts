@@ -65,7 +65,8 @@ export class Execution {
   async #drain(): Promise<void> {
     this.#running = true;
     for (let next = this.#queue.shift(); next; next = this.#queue.shift()) {
-      await this.#iopub.status("busy", next.message.header);
+      // Not waited for: the channel keeps the order, and the cell can begin.
+      void this.#iopub.status("busy", next.message.header);
       await next.run(next.aborted);
       await this.#iopub.status("idle", next.message.header);
     }
@@ -109,7 +110,7 @@ export class Execution {
     const store = !silent && request.store_history !== false;
     if (store) this.#count++;
     const count = this.#count;
-    if (!silent) await this.#iopub.publish("execute_input", { code, execution_count: count }, message.header);
+    if (!silent) void this.#iopub.publish("execute_input", { code, execution_count: count }, message.header);
     const outcome = await this.#outcome(
       {
         code,
@@ -127,7 +128,7 @@ export class Execution {
     if (store && code.trim()) (await this.#history()).add(count, code, this.results.get(count) ?? null);
     this.results.delete(count);
     if (outcome.status === "error" && request.stop_on_error !== false) await this.#abortWaiting();
-    await channel.reply(message, "execute_reply", replyContent(outcome, count), {
+    void channel.reply(message, "execute_reply", replyContent(outcome, count), {
       metadata: { status: outcome.status },
     });
   }
