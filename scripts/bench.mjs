@@ -3,10 +3,12 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "./lib/build.mjs";
 import { root, run } from "./lib/exec.mjs";
+import { nativePrograms } from "./lib/native.mjs";
 import { main } from "./lib/say.mjs";
 
 await main(async () => {
   await build();
+  await nativePrograms();
   const wanted = process.argv.slice(2);
   const folder = join(root, "dist/test/bench");
   let worst = 0;

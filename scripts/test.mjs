@@ -5,6 +5,7 @@ import { spawn } from "node:child_process";
 import { join, relative } from "node:path";
 import { build } from "./lib/build.mjs";
 import { root, run } from "./lib/exec.mjs";
+import { nativePrograms } from "./lib/native.mjs";
 import { install } from "./lib/python.mjs";
 import { main, say } from "./lib/say.mjs";
 import { filesOf } from "./lib/stamp.mjs";
@@ -63,6 +64,7 @@ await main(async () => {
     say(`moescope: ${together.length} files of unit tests`);
     failed += (await tests([join(root, "scripts/lib/together.mjs"), ...together])) ? 1 : 0;
   }
+  if (alone.some((file) => file.includes("/native/"))) await nativePrograms();
   if (alone.length) {
     const bin = await install(".venv", PYTHON, "the tests with real Jupyter");
     for (const file of alone) {

@@ -1,6 +1,6 @@
 // The native addon: CMake with the compiler that is there, else with cmake, ninja and zig from PyPI.
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { must, root, which, works } from "./exec.mjs";
 import { install } from "./python.mjs";
@@ -59,25 +59,54 @@ export async function toolchain() {
   return { cmake, generator: generator ?? "Ninja", args };
 }
 
+async function configure() {
+  mkdirSync(join(root, BUILD), { recursive: true });
+  const { cmake, generator, args } = await toolchain();
+  // Another generator or compiler than last time needs a fresh cache.
+  const chosen = `${cmake}\n${generator}\n${args.join("\n")}\n`;
+  const note = join(root, BUILD, ".toolchain");
+  if (existsSync(note) && readFileSync(note, "utf8") !== chosen)
+    rmSync(join(root, BUILD, "CMakeCache.txt"), { force: true });
+  writeFileSync(note, chosen);
+  await must(
+    "CMake",
+    cmake,
+    ["-S", "native", "-B", BUILD, "-G", generator, "-DCMAKE_BUILD_TYPE=Release", "-Wno-dev", ...args],
+    {
+      stdio: ["ignore", "ignore", "inherit"],
+    },
+  );
+  return cmake;
+}
+
+async function make(what, target) {
+  say(`moescope: building ${what} (CMake)`);
+  const cmake = await configure();
+  // A number, since without one `make` starts everything at once.
+  await must(`building ${what}`, cmake, [
+    "--build",
+    BUILD,
+    "--parallel",
+    String(availableParallelism()),
+    "--target",
+    target,
+  ]);
+}
+
+/** What the program needs. */
 export const native = () =>
   once(
     { stampFile: `${BUILD}/.stamp`, inputs: ["native", "package-lock.json"], output: `${BUILD}/moescope.node` },
-    async () => {
-      say("moescope: building the native engine (CMake)");
-      mkdirSync(join(root, BUILD), { recursive: true });
-      const { cmake, generator, args } = await toolchain();
-      // Another generator or compiler than last time needs a fresh cache.
-      const chosen = `${cmake}\n${generator}\n${args.join("\n")}\n`;
-      const note = join(root, BUILD, ".toolchain");
-      if (existsSync(note) && readFileSync(note, "utf8") !== chosen)
-        rmSync(join(root, BUILD, "CMakeCache.txt"), { force: true });
-      writeFileSync(note, chosen);
-      await must(
-        "CMake",
-        cmake,
-        ["-S", "native", "-B", BUILD, "-G", generator, "-DCMAKE_BUILD_TYPE=Release", "-Wno-dev", ...args],
-        { stdio: ["ignore", "ignore", "inherit"] },
-      );
-      await must("the native build", cmake, ["--build", BUILD, "--parallel"]);
+    () => make("the native engine", "addon"),
+  );
+
+/** The C++ tests and benchmarks: half of all compiling, so only for those who run them. */
+export const nativePrograms = () =>
+  once(
+    {
+      stampFile: `${BUILD}/.stamp-programs`,
+      inputs: ["native", "test/native", "test/bench/native", "package-lock.json"],
+      output: `${BUILD}/native-tests`,
     },
+    () => make("the native engine's tests and benchmarks", "all"),
   );
