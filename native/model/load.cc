@@ -48,6 +48,8 @@ class Loader {
     for (const std::string& path : spec_.files) model_->files.emplace_back(path);
     place();
     fill();
+    const auto mapped = [](const Slot& s) { return s.matrix->mapped; };
+    if (std::none_of(model_->slots.begin(), model_->slots.end(), mapped)) model_->files.clear();
     return std::move(model_);
   }
 
@@ -128,6 +130,7 @@ class Loader {
 
   bool can_map(const Matrix& m, const WeightSource* s) const {
     if (!s || s->col_stride != 1 || s->row_stride != m.cols) return false;
+    if (m.rows * m.cols * bytes_of(s->type) < spec_.map_from) return false;
     const bool same = (s->type == SourceType::f32 && m.format == Format::f32) ||
                       (s->type == SourceType::bf16 && m.format == Format::bf16);
     return same && s->offset % bytes_of(s->type) == 0;

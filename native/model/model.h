@@ -41,6 +41,10 @@ struct LoadSpec {
   bool fast = false;
   bool cuda = false;  // instead of the CPU; `fast` says nothing then
   int threads = 0;    // 0: physical cores
+  /** A matrix of at least so many bytes that already is as wanted stays in the mapped file. Smaller ones are
+   * copied: a file that is rewritten while it is mapped ends the process, and models that small are rewritten
+   * often. */
+  int64_t map_from = int64_t{256} << 20;
 };
 
 /** How a long task is watched and stopped. */

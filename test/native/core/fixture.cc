@@ -62,8 +62,10 @@ Values random_weights(const Config& c, Draw& draw) {
   return values;
 }
 
-std::shared_ptr<Model> load(const Config& c, const Values& values, bool fast, Format format, int threads) {
+std::shared_ptr<Model> load(const Config& c, const Values& values, bool fast, Format format, int threads,
+                            bool mapped) {
   LoadSpec spec;
+  if (mapped) spec.map_from = 0;
   spec.config = c;
   spec.format = format;
   spec.fast = fast;
@@ -111,6 +113,7 @@ std::shared_ptr<Model> load(const Config& c, const Values& values, bool fast, Fo
   Control control;
   try {
     std::shared_ptr<Model> model = load_model(spec, control);
+    if (!mapped && truncate(path, 0) != 0) std::abort();
     unlink(path);
     return model;
   } catch (...) {

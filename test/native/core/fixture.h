@@ -36,8 +36,10 @@ Values random_weights(const Config&, Draw&);
 /** Where tests ask for the fast path, they get the CUDA backend. */
 inline bool fast_is_cuda = false;
 
-/** Loads the values through a file in which matrices lie plainly, transposed, or inside of larger ones. */
-std::shared_ptr<Model> load(const Config&, const Values&, bool fast, Format = Format::f32, int threads = 2);
+/** Loads the values through a file in which matrices lie plainly, transposed, or inside of larger ones. The
+ * file is emptied afterwards, unless matrices may stay in it (`mapped`). */
+std::shared_ptr<Model> load(const Config&, const Values&, bool fast, Format = Format::f32, int threads = 2,
+                            bool mapped = false);
 
 std::vector<int32_t> random_ids(const Config&, Draw&, int n);
 
