@@ -76,9 +76,14 @@ async function serve(jupyter: Jupyter, path: string, browser: boolean): Promise<
     stdio: ["ignore", "inherit", "pipe"],
   });
   // Ctrl-C reaches the server itself as well; a signal to us alone must not leave it behind.
-  const end = () => child.kill("SIGTERM");
+  let ending = false;
+  const end = () => {
+    ending = true;
+    child.kill("SIGTERM");
+  };
   for (const signal of SIGNALS) process.on(signal, end);
-  passOn(child.stderr!);
+  // What it says while it ends is of no use to the one who ended it.
+  passOn(child.stderr!, () => !ending);
   const code = await new Promise<number>((done, fail) => {
     child.on("error", fail);
     child.on("close", (status) => done(status ?? 0));
@@ -91,10 +96,12 @@ async function serve(jupyter: Jupyter, path: string, browser: boolean): Promise<
 }
 
 /** The server announces its address in a paragraph of its own; we give the one of the notebook instead. */
-function passOn(log: NodeJS.ReadableStream): void {
+function passOn(log: NodeJS.ReadableStream, wanted: () => boolean): void {
   const announced =
     /^(?:\s*|\[C [^\]]* ServerApp\]\s*|\s*To access the server, open this file in a browser:|\s*Or copy and paste (?:one of these URLs|this URL):|\s*(?:file|https?):\/\/\S+)$/;
-  createInterface({ input: log }).on("line", (line) => announced.test(line) || process.stderr.write(`${line}\n`));
+  createInterface({ input: log }).on("line", (line) => {
+    if (wanted() && !announced.test(line)) process.stderr.write(`${line}\n`);
+  });
 }
 
 /** The server writes its address, token included, into files named after its process. */
