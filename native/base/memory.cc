@@ -36,6 +36,8 @@ size_t mapped_size(size_t bytes) {
   return round_up(bytes, step);
 }
 
+MachineMemory system_memory();
+
 /** Blocks that ended, by size. */
 class Kept {
  public:
@@ -50,10 +52,15 @@ class Kept {
   }
   bool keep(std::byte* data, size_t size) {
     const std::lock_guard lock(mutex_);
-    if (size > limit_ / 4 || bytes_ + size > limit_) return false;
+    if (too_large(size) || bytes_ + size > limit_) return false;
     blocks_.emplace(size, data);
     bytes_ += size;
     return true;
+  }
+  bool too_large(size_t size) const { return size > limit_ / 4; }
+  size_t bytes() {
+    const std::lock_guard lock(mutex_);
+    return bytes_;
   }
   void drop() {
     const std::lock_guard lock(mutex_);
@@ -66,7 +73,7 @@ class Kept {
   std::mutex mutex_;
   std::multimap<size_t, std::byte*> blocks_;
   size_t bytes_ = 0;
-  const size_t limit_ = std::min<size_t>(size_t{256} << 20, machine_memory().total / 32);
+  const size_t limit_ = std::min<size_t>(size_t{256} << 20, system_memory().total / 32);
 };
 
 Kept& kept() {
@@ -75,6 +82,12 @@ Kept& kept() {
 }
 
 }  // namespace
+
+MachineMemory machine_memory() {
+  MachineMemory m = system_memory();
+  m.free = std::min(m.total, m.free + kept().bytes());
+  return m;
+}
 
 void drop_kept_blocks() { kept().drop(); }
 
@@ -89,6 +102,7 @@ Block::Block(size_t bytes, const char* what, Contents contents) : bytes_(bytes) 
   } else {
     const size_t size = mapped_size(bytes);
     if (contents == Contents::any) data_ = kept().take(size);
+    if (!data_ && kept().too_large(size)) kept().drop();  // it may need what they hold
     for (int attempt = 0; !data_ && attempt < 2; ++attempt) {
       void* p =
           mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -128,7 +142,9 @@ void Block::shrink(size_t bytes) {
 
 #ifdef __APPLE__
 
-MachineMemory machine_memory() {
+namespace {
+
+MachineMemory system_memory() {
   MachineMemory m;
   size_t size = sizeof m.total;
   sysctlbyname("hw.memsize", &m.total, &size, nullptr, 0);
@@ -139,6 +155,8 @@ MachineMemory machine_memory() {
     m.free = (uint64_t{stat.free_count} + stat.inactive_count) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
   return m;
 }
+
+}  // namespace
 
 #else
 
@@ -172,9 +190,7 @@ uint64_t field_in(const char* path, const char* name) {
   return value;
 }
 
-}  // namespace
-
-MachineMemory machine_memory() {
+MachineMemory system_memory() {
   MachineMemory m{field_in("/proc/meminfo", "MemAvailable"), field_in("/proc/meminfo", "MemTotal")};
   struct Group {
     const char *limit, *used, *stat, *file;
@@ -195,6 +211,8 @@ MachineMemory machine_memory() {
   }
   return m;
 }
+
+}  // namespace
 
 #endif
 
