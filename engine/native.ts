@@ -207,6 +207,8 @@ export interface NativeModel {
   /** f32 copy, `[rows, cols]`. */
   weight(slot: string): Float32Array;
   memory(): { part: string; place: string; bytes: number }[];
+  /** Bytes a second of a large copy in the device's memory, read plus written, measured now (for benchmarks); 0 on the CPU. */
+  copyRate(): number;
   /** Non-finite weights seen while loading: slot and count. */
   nonFinite(): { slot: string; count: number }[];
   release(): void;

@@ -179,6 +179,9 @@ class Backend {
   virtual bool on_device() const { return false; }
   virtual const char* place() const { return "memory"; }
   virtual uint64_t free_bytes() const { return machine_memory().free; }
+  /** Bytes a second of a large copy there, read plus written, measured now: the limit that figures stand
+   * beside. 0: not measured. */
+  virtual double copy_rate() { return 0; }
 
   /** Bytes of a multiplying matrix as this backend keeps it, and whether rows are simply one after the other.
    */

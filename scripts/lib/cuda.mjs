@@ -68,7 +68,17 @@ export const cuda = () =>
       "CMake",
       cmake,
       [
-        ...["-S", "native/backend/cuda", "-B", BUILD, "-G", generator, "-DCMAKE_BUILD_TYPE=Release", "-Wno-dev", ...args],
+        ...[
+          "-S",
+          "native/backend/cuda",
+          "-B",
+          BUILD,
+          "-G",
+          generator,
+          "-DCMAKE_BUILD_TYPE=Release",
+          "-Wno-dev",
+          ...args,
+        ],
         `-DCMAKE_CUDA_COMPILER=${compiler}`,
         `-DCMAKE_LIBRARY_OUTPUT_DIRECTORY=${join(root, "build/native")}`,
       ],

@@ -29,6 +29,7 @@ struct Api {
   void* (*take)(void*, size_t bytes, const char* what, Fault*);
   void (*give_back)(void*, void*);
   uint64_t (*free_bytes)(void*);
+  double (*copy_rate)(void*, Fault*);
   void (*upload)(void*, void* to, const void* from, size_t bytes, Fault*);
   void (*download)(void*, void* to, const void* from, size_t bytes, Fault*);
 
@@ -47,7 +48,7 @@ inline void signature(char (&out)[96]) {
 #else
   const char* library = "libstdc++";
 #endif
-  std::snprintf(out, sizeof out, "1 %s %zu %zu %zu %zu %zu %d", library, sizeof(Config), sizeof(Weights),
+  std::snprintf(out, sizeof out, "2 %s %zu %zu %zu %zu %zu %d", library, sizeof(Config), sizeof(Weights),
                 sizeof(Step), sizeof(Tap), sizeof(SiteEdit), site_count);
 }
 

@@ -35,6 +35,7 @@ class Cuda {
   void* take(size_t bytes, const char* what);
   void give_back(void*);
   uint64_t free_bytes() const;
+  double copy_rate() const;
   void upload(void* to, const void* from, size_t bytes) const;
   void download(void* to, const void* from, size_t bytes) const;
 

@@ -106,6 +106,12 @@ class Device final : public Backend {
   bool on_device() const override { return true; }
   const char* place() const override { return "cuda"; }
   uint64_t free_bytes() const override { return api->free_bytes(self_); }
+  double copy_rate() override {
+    Fault fault;
+    const double rate = api->copy_rate(self_, &fault);
+    check(fault);
+    return rate;
+  }
 
   size_t matrix_bytes(Format f, int64_t rows, int64_t cols) const override {
     return static_cast<size_t>(rows * cols) * bytes_of(f);

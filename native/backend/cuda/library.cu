@@ -60,6 +60,7 @@ Api table() {
   };
   api.give_back = [](void* p, void* memory) { self(p).give_back(memory); };
   api.free_bytes = [](void* p) { return self(p).free_bytes(); };
+  api.copy_rate = [](void* p, Fault* f) { return guard(f, [&] { return self(p).copy_rate(); }); };
   api.upload = [](void* p, void* to, const void* from, size_t n, Fault* f) {
     guard(f, [&] { self(p).upload(to, from, n); });
   };

@@ -21,6 +21,7 @@ export async function open(
   folder: string | null,
   format: "f32" | "bf16",
   threads: number,
+  device: "cpu" | "cuda" = "cpu",
 ): Promise<NativeModel> {
   const checkpoint = folder ? await readCheckpoint(folder) : null;
   return native().load({
@@ -29,6 +30,7 @@ export async function open(
     weights: checkpoint ? [...checkpoint.weights] : [],
     ...(checkpoint ? {} : { random: { seed: 1, std: 0.02 } }),
     format,
+    device,
     math: "fast",
     threads,
   }).done;
