@@ -231,7 +231,9 @@ static bool matmul(const Run& run, const Product* products, int count) {
     if (p.m > 0) nanoseconds += compute > read ? compute : read;
   }
   const int threads = nanoseconds < 8000 ? 1 : run.threads;
-  const int64_t wanted = threads == 1 ? 1 : 4 * threads;
+  // Tasks of some 20 us, so that no thread waits long for the last one.
+  const int64_t wanted =
+      threads == 1 ? 1 : most(2 * threads, least(12 * threads, static_cast<int64_t>(nanoseconds / 20000)));
   int64_t tasks = 0;
   const auto share = [&](const Product& p) {
     if (count == 1) return wanted;
