@@ -22,11 +22,8 @@ static float row_max(const float* z, int64_t n, int64_t* index) {
     best = select(more, v, best);
     at = select(more, here, at);
   }
-  float top = -__builtin_inff();
-  int64_t where = -1;
-  for (int l = 0; l < lanes; ++l)
-    if (best[l] > top || (best[l] == top && i > 0 && (where < 0 || at[l] < where)))
-      top = best[l], where = at[l];
+  float top = max(best);
+  int64_t where = i > 0 ? min(select(best == splat(top), at, isplat(INT32_MAX))) : -1;
   for (; i < n; ++i)
     if (z[i] > top || where < 0) top = z[i], where = i;
   *index = where;
@@ -58,7 +55,7 @@ static void row_stats(const float* z, int64_t n, const LogitStats& s, int64_t r)
     }
     total += static_cast<double>(sum(sum_e));
     weighted += static_cast<double>(sum(sum_ex));
-    for (int l = 0; l < lanes; ++l) above += count[l];
+    above += sum(count);
   }
   const double log_total = __builtin_log(total);
   if (s.lse) s.lse[r] = static_cast<float>(static_cast<double>(m) + log_total);

@@ -53,10 +53,6 @@ static bool rmsnorm(const Run& run, float* out, int64_t out_stride, const float*
   });
 }
 
-template <int... I>
-MOESCOPE_INLINE Vec swap_pairs(Vec v, Indices<I...>) {
-  return __builtin_shufflevector(v, v, (I ^ 1)...);
-}
 template <int From, int... I>
 MOESCOPE_INLINE Vec twice(Vec v, Indices<I...>) {
   return __builtin_shufflevector(v, v, (From + I / 2)...);
@@ -64,14 +60,13 @@ MOESCOPE_INLINE Vec twice(Vec v, Indices<I...>) {
 
 /** Rotates the pairs (2j, 2j+1) of one head by cos[j], sin[j]. */
 static void rotate(float* x, int head_dim, const float* cos, const float* sin) {
-  using All = typename MakeIndices<lanes>::type;
   const Vec sign = select((iota() & 1) == 0, splat(-1.f), splat(1.f));
   int i = 0;
   for (; i + 2 * lanes <= head_dim; i += 2 * lanes) {
     const Vec c = load(cos + i / 2), s = load(sin + i / 2), a = load(x + i), b = load(x + i + lanes);
-    store(x + i, a * twice<0>(c, All{}) + swap_pairs(a, All{}) * (twice<0>(s, All{}) * sign));
+    store(x + i, a * twice<0>(c, Lanes{}) + across<1>(a, Lanes{}) * (twice<0>(s, Lanes{}) * sign));
     store(x + i + lanes,
-          b * twice<lanes / 2>(c, All{}) + swap_pairs(b, All{}) * (twice<lanes / 2>(s, All{}) * sign));
+          b * twice<lanes / 2>(c, Lanes{}) + across<1>(b, Lanes{}) * (twice<lanes / 2>(s, Lanes{}) * sign));
   }
   for (; i < head_dim; i += 2) {
     const float a = x[i], b = x[i + 1], c = cos[i / 2], s = sin[i / 2];

@@ -67,26 +67,6 @@ MOESCOPE_INLINE IVec iota() {
   return v;
 }
 
-MOESCOPE_INLINE float sum(Vec v) {
-  alignas(64) float part[lanes];
-  store(part, v);
-  for (int half = lanes / 2; half; half /= 2)
-    for (int i = 0; i < half; ++i) part[i] += part[i + half];
-  return part[0];
-}
-MOESCOPE_INLINE float max(Vec v) {
-  alignas(64) float part[lanes];
-  store(part, v);
-  for (int half = lanes / 2; half; half /= 2)
-    for (int i = 0; i < half; ++i) part[i] = part[i] > part[i + half] ? part[i] : part[i + half];
-  return part[0];
-}
-MOESCOPE_INLINE bool any(IVec mask) {
-  int32_t all = 0;
-  for (int i = 0; i < lanes; ++i) all |= mask[i];
-  return all != 0;
-}
-
 template <int... I>
 struct Indices {};
 template <int N, int... I>
@@ -96,6 +76,35 @@ struct MakeIndices<0, I...> {
   using type = Indices<I...>;
 };
 
+using Lanes = typename MakeIndices<lanes>::type;
+
+/** Each lane's partner across S. */
+template <int S, class V, int... I>
+MOESCOPE_INLINE V across(V v, Indices<I...>) {
+  return __builtin_shufflevector(v, v, (I ^ S)...);
+}
+/** All lanes joined by `join`, by halves. */
+template <class V, class F>
+MOESCOPE_INLINE auto reduce(V v, F join) {
+  if constexpr (lanes >= 16) v = join(v, across<8>(v, Lanes{}));
+  if constexpr (lanes >= 8) v = join(v, across<4>(v, Lanes{}));
+  v = join(v, across<2>(v, Lanes{}));
+  v = join(v, across<1>(v, Lanes{}));
+  return v[0];
+}
+MOESCOPE_INLINE float sum(Vec v) {
+  return reduce(v, [](Vec a, Vec b) { return a + b; });
+}
+MOESCOPE_INLINE float max(Vec v) {
+  return reduce(v, [](Vec a, Vec b) { return vmax(a, b); });
+}
+MOESCOPE_INLINE int32_t sum(IVec v) {
+  return reduce(v, [](IVec a, IVec b) { return a + b; });
+}
+MOESCOPE_INLINE int32_t min(IVec v) {
+  return reduce(v, [](IVec a, IVec b) { return a < b ? a : b; });
+}
+
 /** Lanes without bit S of `a` and lanes with it of `b`, each plus its partner across S. */
 template <int S, int... I>
 MOESCOPE_INLINE Vec fold(Vec a, Vec b, Indices<I...>) {
@@ -104,13 +113,12 @@ MOESCOPE_INLINE Vec fold(Vec a, Vec b, Indices<I...>) {
 }
 /** Lane i of the result is the sum of a[i]; a is used up. */
 MOESCOPE_INLINE Vec sums(Vec* a) {
-  using All = typename MakeIndices<lanes>::type;
   if constexpr (lanes >= 16)
-    for (int i = 0; i < 8; ++i) a[i] = fold<8>(a[i], a[i + 8 < lanes ? i + 8 : i], All{});
+    for (int i = 0; i < 8; ++i) a[i] = fold<8>(a[i], a[i + 8 < lanes ? i + 8 : i], Lanes{});
   if constexpr (lanes >= 8)
-    for (int i = 0; i < 4; ++i) a[i] = fold<4>(a[i], a[i + 4], All{});
-  for (int i = 0; i < 2; ++i) a[i] = fold<2>(a[i], a[i + 2], All{});
-  return fold<1>(a[0], a[1], All{});
+    for (int i = 0; i < 4; ++i) a[i] = fold<4>(a[i], a[i + 4], Lanes{});
+  for (int i = 0; i < 2; ++i) a[i] = fold<2>(a[i], a[i + 2], Lanes{});
+  return fold<1>(a[0], a[1], Lanes{});
 }
 
 // exp, within 2 ulp: x = n ln2 + r with |r| <= ln2/2, e^r by a polynomial of degree 7 (Taylor's coefficients,
