@@ -68,14 +68,9 @@ async function configure() {
   if (existsSync(note) && readFileSync(note, "utf8") !== chosen)
     rmSync(join(root, BUILD, "CMakeCache.txt"), { force: true });
   writeFileSync(note, chosen);
-  await must(
-    "CMake",
-    cmake,
-    ["-S", "native", "-B", BUILD, "-G", generator, "-DCMAKE_BUILD_TYPE=Release", "-Wno-dev", ...args],
-    {
-      stdio: ["ignore", "ignore", "inherit"],
-    },
-  );
+  await must("CMake", cmake, ["-S", "native", "-B", BUILD, "-G", generator, "-DCMAKE_BUILD_TYPE=Release", ...args], {
+    stdio: ["ignore", "ignore", "inherit"],
+  });
   return cmake;
 }
 
