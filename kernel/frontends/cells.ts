@@ -65,7 +65,7 @@ export class Cells {
     // A cell that does not parse defines nothing, and its error says all there is to say.
     const parsed = outcome.status === "ok" || outcome.error.name !== "SyntaxError";
     if (check && parsed && this.state.types === "warn") await this.#warn(cell, check, view);
-    if (parsed && request.code.trim() !== "" && !request.silent) (await this.language()).accept(cell);
+    if (parsed && !request.silent && mentionsNames(request.code)) (await this.language()).accept(cell);
     return outcome;
   }
 

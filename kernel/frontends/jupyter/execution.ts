@@ -103,6 +103,12 @@ export class Execution {
     });
   }
 
+  /** Written when the reply is out, and before the next message is read. */
+  #remember(count: number, code: string): void {
+    const output = this.results.get(count) ?? null;
+    setImmediate(() => void this.#history().then((history) => history.add(count, code, output)));
+  }
+
   async #run(message: Message<any>, channel: RouterChannel): Promise<void> {
     const request = message.content as Request;
     const code = typeof request.code === "string" ? request.code : "";
@@ -125,7 +131,7 @@ export class Execution {
         refused: (error) => this.#iopub.publish("error", errorContent(error), message.header),
       },
     );
-    if (store && code.trim()) (await this.#history()).add(count, code, this.results.get(count) ?? null);
+    if (store && code.trim()) this.#remember(count, code);
     this.results.delete(count);
     if (outcome.status === "error" && request.stop_on_error !== false) await this.#abortWaiting();
     void channel.reply(message, "execute_reply", replyContent(outcome, count), {
