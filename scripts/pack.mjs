@@ -86,7 +86,8 @@ await main(async () => {
   mkdirSync(folder, { recursive: true });
   const copy = (path, filter) =>
     cpSync(join(root, path), join(folder, path), { recursive: true, dereference: true, filter });
-  for (const path of FOLDERS) copy(path, (from) => !from.endsWith(".map"));
+  // The plots' renderer is JupyterLab's, which a bare server lacks.
+  for (const path of FOLDERS) copy(path, (from) => !from.endsWith(".map") && !from.endsWith("dist/kernel/lab"));
   for (const path of FILES) copy(path);
   for (const name of closure(PACKAGES)) copy(join("node_modules", name), runs);
   cpSync(realpathSync(process.execPath), join(folder, "node"));
