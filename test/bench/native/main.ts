@@ -4,7 +4,6 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { loadavg, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { type Config, readConfig } from "../../../engine/checkpoint/config.ts";
-import { native } from "../../../engine/model/addon.ts";
 import { keep, type Line, table, verdict } from "../report.ts";
 import { measure, open, type Timing } from "./ours.ts";
 import { measurePeer, type PeerResult, python } from "./peer.ts";
@@ -147,6 +146,9 @@ for (const r of rows) {
   r.readShare = r.gbs / limits.read;
 }
 
+process.stdout.write(
+  `${limits.isa}, ${limits.cores} cores; measured here: f32 FMA peak ${limits.gflops} GFLOP/s, reads ${limits.read} GB/s\n\n`,
+);
 const header = [
   "model",
   "weights",
