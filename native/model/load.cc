@@ -76,9 +76,7 @@ class Loader {
         sources.erase(found);
         check(slot, *t.source);
       }
-      m.format = slot.use == Use::vector || slot.use == Use::router ? Format::f32 : spec_.format;
-      // A table that is only looked up widens exactly, so it may stay as it is.
-      if (slot.use == Use::lookup && t.source && t.source->type == SourceType::bf16) m.format = Format::bf16;
+      m.format = format_of(slot, t.source);
       const bool multiplies = slot.use == Use::multiply || slot.use == Use::router;
       t.packed = model_->backend->on_device() || (multiplies && !model_->backend->plain());
       m.packed = t.packed;
@@ -89,7 +87,7 @@ class Loader {
       }
       at[i] = total;
       const size_t bytes = t.packed ? model_->backend->matrix_bytes(m.format, m.rows, m.cols)
-                                    : static_cast<size_t>(m.rows * m.cols) * moescope::bytes_of(m.format);
+                                    : moescope::bytes_of(m.format, m.rows, m.cols);
       total += round_up(bytes, alignment);
     }
     if (!sources.empty()) fail(Code::argument, sources.begin()->first, "the model has no such slot");
@@ -105,6 +103,15 @@ class Loader {
       targets_[i].dst = model_->store.data() + at[i];
       model_->slots[i].matrix->data = targets_[i].dst;
     }
+  }
+
+  Format format_of(const Slot& slot, const WeightSource* source) const {
+    if (slot.use == Use::vector || slot.use == Use::router) return Format::f32;
+    // A table that is only looked up widens exactly, so it may stay as it is.
+    if (slot.use == Use::lookup && source && source->type == SourceType::bf16) return Format::bf16;
+    // int4 leaves the embedding, tied or not, in 16 bits.
+    if (slot.matrix == &model_->weights.embed && group_of(spec_.format) > 0) return Format::bf16;
+    return spec_.format;
   }
 
   void check(const Slot& slot, const WeightSource& s) const {
@@ -236,7 +243,7 @@ std::vector<Model::Part> Model::memory() const {
   std::map<std::string, std::pair<uint64_t, uint64_t>> parts;  // in memory, mapped
   for (const Slot& s : slots) {
     const Matrix& m = *s.matrix;
-    const uint64_t plain = static_cast<uint64_t>(m.rows * m.cols) * bytes_of(m.format);
+    const uint64_t plain = bytes_of(m.format, m.rows, m.cols);
     if (m.mapped) parts[s.part].second += plain;
     else parts[s.part].first += m.packed ? backend->matrix_bytes(m.format, m.rows, m.cols) : plain;
   }

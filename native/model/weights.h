@@ -7,15 +7,26 @@
 #include <string>
 #include <vector>
 
+#include "base/int4.h"
 #include "base/mapped_file.h"
 #include "base/memory.h"
 #include "model/config.h"
 
 namespace moescope {
 
-enum class Format : uint8_t { f32, bf16 };
+enum class Format : uint8_t { f32, bf16, int4_32, int4_64, int4_128 };
 
+/** Neighbours that share a scale; 0: an element stands for itself. */
+constexpr int group_of(Format f) {
+  return f == Format::int4_32 ? 32 : f == Format::int4_64 ? 64 : f == Format::int4_128 ? 128 : 0;
+}
+/** Of an element that stands for itself. */
 constexpr size_t bytes_of(Format f) { return f == Format::f32 ? 4 : 2; }
+/** Of a matrix: row by row, or as `base/int4.h` lays it out. */
+constexpr size_t bytes_of(Format f, int64_t rows, int64_t cols) {
+  if (group_of(f) > 0) return Int4Layout{rows, cols, group_of(f)}.bytes();
+  return static_cast<size_t>(rows * cols) * bytes_of(f);
+}
 
 struct Matrix {
   const void* data = nullptr;
