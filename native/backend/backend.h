@@ -71,6 +71,7 @@ struct TemperatureLaw {
 
 /** What is done differently, by edit variant of the row. All pointers may be null. */
 struct EditTables {
+  int variants = 1;
   const uint16_t* variant = nullptr;  // [rows of the tile]
   const RouteLaw* route = nullptr;    // [variants, layers]
   const float* bias = nullptr;        // [variants, layers, experts], added for the choice only; -inf bans
@@ -88,12 +89,12 @@ struct Point {
 // -------------------------------------------------------------------------------------------------------------------
 // step
 
-/** Keys and values of one sequence in one layer: head h of slot s at (h * slots + s) * head_dim. A global
- * layer's slot is the position; a chunked layer keeps one chunk, and its slot is the position modulo the
- * chunk. */
+/** Keys and values of one sequence in one layer: head h of slot s at (h * slots + s) * head_dim elements of
+ * `Backend::kv_bytes`: f32, or bf16. A global layer's slot is the position; a chunked layer keeps one chunk,
+ * and its slot is the position modulo the chunk. */
 struct KvLayer {
-  float* k = nullptr;
-  float* v = nullptr;
+  void* k = nullptr;
+  void* v = nullptr;
   int64_t slots = 0;
 };
 
@@ -144,6 +145,28 @@ struct Sampling {
   uint64_t seed = 0;
 };
 
+/** Tokens of one sequence that are drawn and run without the host in between. */
+struct Ahead {
+  Sampling sampling;
+  const int32_t* stop_ids = nullptr;  // [stops]
+  int stops = 0;
+  int most = 0;                        // steps
+  const uint16_t* variants = nullptr;  // [most] of each step's row; null: 0
+  const float* logits = nullptr;       // [vocab] that the first id is drawn from
+  float lse = 0;
+};
+
+/** A step of those: the id that was drawn, its log probability and rank before, and what is known after its
+ * row. */
+struct Drawn {
+  int32_t id = -1;
+  float logprob = 0;
+  int32_t rank = 0;
+  float entropy = 0, lse = 0;
+  /** False: something in the row is not finite. The row counts as not made. */
+  bool finite = true;
+};
+
 // ----------------------------------------------------------------------------------------------------------------
 // weights
 
@@ -155,6 +178,14 @@ struct Source {
   SourceType type = SourceType::f32;
   int64_t row_stride = 0;
   int64_t col_stride = 1;
+};
+
+/** Random weights, the same on every machine: element i of slot number `slot` is `std` times normal i of
+ * (seed, slot). */
+struct RandomFill {
+  uint64_t seed = 0;
+  uint64_t slot = 0;
+  float std = 0;
 };
 
 // ----------------------------------------------------------------------------------------------------------------
@@ -192,8 +223,16 @@ class Backend {
   /** Fills rows [begin, end) of a matrix from a source; returns how many elements are not finite. Called from
    * several threads. */
   virtual int64_t pack(const Matrix&, void* dst, const Source&, int64_t begin, int64_t end) const = 0;
+  /** Fills rows [begin, end) with random numbers; false: the caller draws and packs them. From several
+   * threads. */
+  virtual bool draw(const Matrix&, void* /*dst*/, const RandomFill&, int64_t /*begin*/, int64_t /*end*/) {
+    return false;
+  }
   /** Rows [begin, end) as f32, one after the other. */
   virtual void unpack(const Matrix&, float* dst, int64_t begin, int64_t end) const = 0;
+
+  /** Of an element of keys and values. */
+  virtual size_t kv_bytes() const { return sizeof(float); }
 
   /** Makes room for tiles of so many rows. */
   virtual void reserve(int rows) = 0;
@@ -216,6 +255,20 @@ class Backend {
   virtual void ffn_down(const Step&, int layer) = 0;
   /** Final norm and logits, and what is to be known of them. */
   virtual void head(const Step&, const HeadOut&) = 0;
+
+  /** Begins to draw and run tokens of the sequence that the step's only row continues: its id and position
+   * count from there, its taps and edits hold for all. False: not here, or not with these taps; the caller
+   * goes token by token. */
+  virtual bool ahead(const Step&, const Ahead&) { return false; }
+  /** How many steps may be on their way. */
+  virtual int ahead_most() const { return 0; }
+  /** One more step, without a wait. */
+  virtual void ahead_queue() {}
+  /** The oldest step on its way; what its taps keep goes where `to` now says. */
+  virtual Drawn ahead_wait(const Step&) { return {}; }
+  /** The end: the logits of the last row that was waited for, [vocab]. Steps beyond leave no trace, if that
+   * row had a stop id or none are on their way. */
+  virtual void ahead_end(float* /*logits*/) {}
 
   /** The next id; `n` counts the ids drawn with this seed. */
   virtual int32_t sample(const float* logits, const Sampling&, uint64_t n) = 0;

@@ -90,7 +90,7 @@ MOESCOPE_BOTH inline int64_t int4_store_group(void* data, const Int4Layout& at, 
   uint16_t* scales = reinterpret_cast<uint16_t*>(static_cast<std::byte*>(data) + at.code_bytes());
   int64_t bad = 0;
   float extreme = 0;
-  const int64_t end = c0 + at.group < at.cols ? c0 + at.group : at.cols;
+  const int64_t end = r >= at.rows ? c0 : c0 + at.group < at.cols ? c0 + at.group : at.cols;
   for (int64_t c = c0; c < end; ++c) {
     const float x = read(c), size = ::fabsf(x);
     if (!(size <= 3.4028234e38f)) ++bad;

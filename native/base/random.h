@@ -7,11 +7,13 @@
 #include <cmath>
 #include <cstdint>
 
+#include "base/both.h"
+
 namespace moescope {
 
 using Philox4 = std::array<uint32_t, 4>;
 
-inline Philox4 philox(uint64_t key, uint64_t counter_low, uint64_t counter_high = 0) {
+MOESCOPE_BOTH inline Philox4 philox(uint64_t key, uint64_t counter_low, uint64_t counter_high = 0) {
   uint32_t k0 = static_cast<uint32_t>(key), k1 = static_cast<uint32_t>(key >> 32);
   Philox4 c{static_cast<uint32_t>(counter_low), static_cast<uint32_t>(counter_low >> 32),
             static_cast<uint32_t>(counter_high), static_cast<uint32_t>(counter_high >> 32)};
@@ -27,7 +29,7 @@ inline Philox4 philox(uint64_t key, uint64_t counter_low, uint64_t counter_high 
 }
 
 /** Uniform in [0, 1), 53 bits. */
-inline double uniform(uint64_t key, uint64_t counter) {
+MOESCOPE_BOTH inline double uniform(uint64_t key, uint64_t counter) {
   const Philox4 r = philox(key, counter);
   const uint64_t bits = (uint64_t{r[0]} << 21) ^ (r[1] >> 11);
   return static_cast<double>(bits & ((uint64_t{1} << 53) - 1)) * 0x1p-53;
@@ -35,7 +37,7 @@ inline double uniform(uint64_t key, uint64_t counter) {
 
 /** The standard normal's quantile at (bits + 1/2) / 2^32: one normal a random word. Acklam's rational
  * approximation, relative error below 1.2e-9; only the outer 5 % need a logarithm. */
-inline float normal_of(uint32_t bits) {
+MOESCOPE_BOTH inline float normal_of(uint32_t bits) {
   const double p = (static_cast<double>(bits) + 0.5) * 0x1p-32;
   constexpr double edge = 0.02425;
   const double outer = p < 0.5 ? p : 1 - p;
@@ -71,7 +73,7 @@ inline float normal_of(uint32_t bits) {
 }
 
 /** Four standard normals. */
-inline std::array<float, 4> normal4(uint64_t key, uint64_t counter_low, uint64_t counter_high) {
+MOESCOPE_BOTH inline std::array<float, 4> normal4(uint64_t key, uint64_t counter_low, uint64_t counter_high) {
   const Philox4 r = philox(key, counter_low, counter_high);
   return {normal_of(r[0]), normal_of(r[1]), normal_of(r[2]), normal_of(r[3])};
 }

@@ -102,6 +102,7 @@ class Runner {
   }
 
   void generate(const Generation& g) {
+    if (generate_ahead(g)) return;
     const Clock::time_point start = Clock::now();
     const auto elapsed = [&] { result_.decode_ms = ms_since(start); };
     for (int step = 0; step < g.max_tokens && state_.position[0] < state_.context(); ++step) {
@@ -128,6 +129,98 @@ class Runner {
       }
     }
     result_.reason = "length";
+  }
+
+  /** The same where the device draws for itself: several steps are on their way while the host reads the
+   * oldest. False: it does not, and nothing has happened. */
+  bool generate_ahead(const Generation& g) {
+    const Clock::time_point start = Clock::now();
+    const int most = static_cast<int>(std::min<int64_t>(g.max_tokens, state_.context() - state_.position[0]));
+    if (most < 1 || backend_.ahead_most() == 0 || !edits_.ahead()) return false;
+    const auto row_of = [&](int step) {
+      const int32_t t = spec_.first_row + batch_rows_ + step;
+      return TileRow{t, -1, 0, static_cast<int32_t>(state_.position[0]) + step, step, 0};
+    };
+    std::vector<uint16_t> variants;
+    if (!edits_.empty()) {
+      TileRows rows;
+      for (int i = 0; i < most; ++i) rows.push_back(row_of(i));
+      EditTables tables;
+      edits_.prepare(rows, tables);
+      variants.assign(tables.variant, tables.variant + most);
+    }
+    const auto collect = [&](const TileRow& row) {
+      rows_ = {row};
+      segments_ = {{0, 1, row.position, state_.kv(0)}};
+    };
+    collect(row_of(0));
+    describe();
+    const Ahead ahead{g.sampling,
+                      g.stop_ids.data(),
+                      static_cast<int>(g.stop_ids.size()),
+                      most,
+                      variants.empty() ? nullptr : variants.data(),
+                      state_.last(0),
+                      state_.lse[0]};
+    if (!backend_.ahead(step_, ahead)) {
+      rows_.clear();
+      segments_.clear();
+      return false;
+    }
+    const int64_t first = state_.position[0];
+    const int32_t first_t = row_of(0).t;
+    bool stopped = false;
+    int queued = 0;
+    for (int done = 0; !stopped; ++done) {
+      while (queued < most && queued - done < backend_.ahead_most() && !control().cancel.load()) {
+        backend_.ahead_queue();
+        ++queued;
+      }
+      if (done == queued) break;
+      rows_ = {{first_t + done, -1, 0, static_cast<int32_t>(first) + done, done, 0}};
+      captures_.prepare(rows_);
+      const Drawn drawn = backend_.ahead_wait(step_);
+      if (!drawn.finite) {
+        backend_.ahead_end(state_.last(0));
+        find_nonfinite(drawn.id, done);
+      }
+      took(drawn, done);
+      stopped = std::find(g.stop_ids.begin(), g.stop_ids.end(), drawn.id) != g.stop_ids.end();
+      result_.decode_ms = ms_since(start);
+    }
+    backend_.ahead_end(state_.last(0));
+    rows_.clear();
+    segments_.clear();
+    if (control().cancel.load() && !stopped && queued < most) poll();
+    result_.reason = stopped ? "stop" : "length";
+    return true;
+  }
+
+  /** The row once more by the verbs, which say where it was. */
+  [[noreturn]] void find_nonfinite(int32_t id, int step) {
+    const int32_t position = static_cast<int32_t>(state_.position[0]);
+    state_.predicts[0] = 0;
+    rows_ = {{spec_.first_row + batch_rows_ + step, -1, 0, position, step, id}};
+    segments_ = {{0, 1, position, state_.kv(0)}};
+    tile();
+    fail(Code::nonfinite, "logits",
+         "position " + std::to_string(position) + " has a value that is not finite");
+  }
+
+  /** A step's row is made. */
+  void took(const Drawn& drawn, int step) {
+    const int row = batch_rows_ + step;
+    result_.logprob.as<float>()[row] = drawn.logprob;
+    result_.rank.as<int32_t>()[row] = drawn.rank;
+    result_.entropy.as<float>()[row] = drawn.entropy;
+    result_.ids.push_back(drawn.id);
+    if (watch_.token) watch_.token(drawn.id);
+    captures_.commit();
+    ++made_;
+    ++state_.position[0];
+    state_.lse[0] = drawn.lse;
+    state_.account();
+    ++control().done;
   }
 
   /** A row's own token, from the logits of the row before it. */

@@ -42,7 +42,7 @@ class Loader {
     model_->config = std::move(spec_.config);
     const Config& c = model_->config;
     model_->slots = slots_of(c, model_->weights);
-    model_->backend = spec_.cuda   ? cuda_gpu(c, model_->weights)
+    model_->backend = spec_.cuda   ? cuda_gpu(c, model_->weights, spec_.fast && spec_.format != Format::f32)
                       : spec_.fast ? fast_cpu(c, model_->weights, spec_.threads)
                                    : exact_cpu(c, model_->weights);
     for (const std::string& path : spec_.files) model_->files.emplace_back(path);
@@ -192,7 +192,10 @@ class Loader {
     const Matrix& m = *model_->slots[job.slot].matrix;
     Source source;
     if (spec_.random) {
-      draw(job, m, rows);
+      const RandomFill draw{spec_.random->seed, job.slot, static_cast<float>(spec_.random->std)};
+      const bool ones = model_->slots[job.slot].use == Use::vector;
+      if (t.packed && !ones && model_->backend->draw(m, t.dst, draw, job.begin, job.end)) return 0;
+      this->draw(job, m, rows);
       // Packing counts rows from the matrix's first one.
       source = {reinterpret_cast<const std::byte*>(rows.data()) - job.begin * m.cols * 4, SourceType::f32,
                 m.cols, 1};

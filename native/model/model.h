@@ -39,7 +39,7 @@ struct LoadSpec {
   std::optional<Random> random;
   Format format = Format::f32;
   bool fast = false;
-  bool cuda = false;  // instead of the CPU; `fast` says nothing then
+  bool cuda = false;  // instead of the CPU; `fast` there: bf16 on the tensor cores, for weights below f32
   int threads = 0;    // 0: physical cores
   /** A matrix of at least so many bytes that already is as wanted stays in the mapped file. Smaller ones are
    * copied: a file that is rewritten while it is mapped ends the process, and models that small are rewritten

@@ -16,9 +16,8 @@ namespace moescope {
 class KvCache {
  public:
   KvCache(const Config&, Backend&, int64_t context);
-  static uint64_t bytes(const Config&, int64_t context);
   /** Bytes written when the sequence is `position` long. */
-  static uint64_t used(const Config&, int64_t position);
+  static uint64_t bytes(const Config&, const Backend&, int64_t position);
   const KvLayer* layers() const { return layers_.data(); }
 
  private:

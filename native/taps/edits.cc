@@ -151,6 +151,13 @@ void EditSet::attach(Point* points) {
   }
 }
 
+bool EditSet::ahead() const {
+  return std::none_of(edits_.begin(), edits_.end(), [](const Edit& e) {
+    return e.rows.ids || e.op == Edit::Op::replay ||
+           (e.op == Edit::Op::site && e.kind == SiteEdit::Kind::patch);
+  });
+}
+
 void EditSet::prepare(const TileRows& rows, EditTables& tables) {
   tables = {};
   if (edits_.empty()) return;
@@ -174,6 +181,7 @@ void EditSet::prepare(const TileRows& rows, EditTables& tables) {
     h.data.active = site_data_[h.edit].active.data();
     h.data.patch_row = site_data_[h.edit].patch_row.data();
   }
+  tables.variants = static_cast<int>(variants_.size());
   tables.variant = variant_.data();
   if (routes_) tables.route = route_.data();
   if (biases_) tables.bias = bias_.data();

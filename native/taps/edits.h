@@ -49,6 +49,8 @@ class EditSet {
 
   bool empty() const { return edits_.empty(); }
   void attach(Point* points);
+  /** Whether a row's variant is known before its id, and the tables hold for any row. */
+  bool ahead() const;
   /** Fills the tables for the next tile. */
   void prepare(const TileRows&, EditTables&);
 

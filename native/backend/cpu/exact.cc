@@ -137,12 +137,13 @@ class Exact final : public Backend {
     for (int g = 0; g < s.segment_count; ++g) {
       const Segment& seg = s.segments[g];
       const KvLayer& kv = seg.kv[l];
+      float *cached_k = static_cast<float*>(kv.k), *cached_v = static_cast<float*>(kv.v);
       const int64_t base = c.chunks(l) ? seg.position / c.chunk * c.chunk : 0;  // position of slot 0
       for (int i = 0; i < seg.count; ++i)
         for (int h = 0; h < c.kv_heads; ++h) {
           const int64_t slot = (h * kv.slots + seg.position + i - base) * dh;
-          std::copy_n(row(a.k, seg.row + i, c.kv_width()) + h * dh, dh, kv.k + slot);
-          std::copy_n(row(a.v, seg.row + i, c.kv_width()) + h * dh, dh, kv.v + slot);
+          std::copy_n(row(a.k, seg.row + i, c.kv_width()) + h * dh, dh, cached_k + slot);
+          std::copy_n(row(a.v, seg.row + i, c.kv_width()) + h * dh, dh, cached_v + slot);
         }
       for (int i = 0; i < seg.count; ++i) {
         const int r = seg.row + i;
@@ -155,8 +156,8 @@ class Exact final : public Backend {
         for (int h = 0; h < c.heads; ++h) {
           poll(s);
           const float* q = row(a.q, r, c.q_width()) + h * dh;
-          const float* k = kv.k + (h / group) * kv.slots * dh;
-          const float* v = kv.v + (h / group) * kv.slots * dh;
+          const float* k = cached_k + (h / group) * kv.slots * dh;
+          const float* v = cached_v + (h / group) * kv.slots * dh;
           for (int64_t t = 0; t < keys; ++t)
             p[static_cast<size_t>(t)] = exact::dot(k + t * dh, q, dh) * scale;
           if (summary) std::copy_n(p.data(), keys, p.data() + keys);

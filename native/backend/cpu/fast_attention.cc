@@ -52,8 +52,8 @@ void Fast::append(const Segment& seg, int l) {
     for (int i = 0; i < seg.count; ++i) {
       const int64_t from = int64_t{seg.row + i} * c.kv_width() + h * c.head_dim;
       const int64_t to = (h * kv.slots + slot + i) * c.head_dim;
-      std::memcpy(kv.k + to, k_ + from, bytes);
-      std::memcpy(kv.v + to, v_ + from, bytes);
+      std::memcpy(static_cast<float*>(kv.k) + to, k_ + from, bytes);
+      std::memcpy(static_cast<float*>(kv.v) + to, v_ + from, bytes);
     }
 }
 
@@ -103,8 +103,8 @@ void Fast::attend(const Step& s, int l) {
     a.q_stride = qw;
     a.out = z_ + first * qw;
     a.out_stride = qw;
-    a.k = from_tile ? k_ + first * kw : kv.k;
-    a.v = from_tile ? v_ + first * kw : kv.v;
+    a.k = from_tile ? k_ + first * kw : static_cast<const float*>(kv.k);
+    a.v = from_tile ? v_ + first * kw : static_cast<const float*>(kv.v);
     a.k_stride = a.v_stride = from_tile ? kw : c.head_dim;
     a.k_head_stride = a.v_head_stride = from_tile ? c.head_dim : kv.slots * c.head_dim;
     a.lo = lo_;

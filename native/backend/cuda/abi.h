@@ -22,7 +22,8 @@ struct Api {
   /** What both sides must agree on, as `signature` says it. */
   char signature[96];
 
-  void* (*create)(const Config*, const Weights*, Fault*);
+  /** `fast`: bf16 on the tensor cores, fused decode; else f32 activations. */
+  void* (*create)(const Config*, const Weights*, bool fast, Fault*);
   void (*destroy)(void*);
   const char* (*device_name)(void*);
 
@@ -33,11 +34,23 @@ struct Api {
   void (*upload)(void*, void* to, const void* from, size_t bytes, Fault*);
   void (*download)(void*, void* to, const void* from, size_t bytes, Fault*);
 
+  int64_t (*store)(void*, const Matrix*, void* dst, const void* rows, SourceType, int64_t begin, int64_t end,
+                   Fault*);
+  void (*draw)(void*, const Matrix*, void* dst, const RandomFill*, int64_t begin, int64_t end, Fault*);
+  void (*unpack)(void*, const Matrix*, float* dst, int64_t begin, int64_t end, Fault*);
+  size_t (*kv_bytes)(void*);
+
   void (*reserve)(void*, int rows, Fault*);
   size_t (*scratch_bytes)(void*);
   void (*verb)(void*, Verb, const Step*, int layer, Fault*);
   void (*head)(void*, const Step*, const HeadOut*, Fault*);
   NonFinite (*finish)(void*, const Step*, Fault*);
+
+  bool (*ahead)(void*, const Step*, const Ahead*, Fault*);
+  int (*ahead_most)(void*);
+  void (*ahead_queue)(void*, Fault*);
+  Drawn (*ahead_wait)(void*, Fault*);
+  void (*ahead_end)(void*, float* logits, Fault*);
 };
 
 /** The structs travel as they lie in memory, so both sides must come from one tree and one standard library.
@@ -48,7 +61,7 @@ inline void signature(char (&out)[96]) {
 #else
   const char* library = "libstdc++";
 #endif
-  std::snprintf(out, sizeof out, "2 %s %zu %zu %zu %zu %zu %d", library, sizeof(Config), sizeof(Weights),
+  std::snprintf(out, sizeof out, "3 %s %zu %zu %zu %zu %zu %d", library, sizeof(Config), sizeof(Weights),
                 sizeof(Step), sizeof(Tap), sizeof(SiteEdit), site_count);
 }
 

@@ -3,10 +3,11 @@
 //
 // A block a (row, head), 128 keys at a time: keys * head_dim * 8 bytes to move, a KV head's rows again for
 // each of its query heads (they meet in L2). Simple, f32 throughout. Long contexts at batch 1 leave most of
-// the device idle: splitting the keys over blocks comes with the decode kernels.
+// the device idle: `decode_attend.cu` splits the keys over blocks. The slow twin of `flash.cu`.
 #include <algorithm>
 #include <cmath>
 
+#include "backend/cuda/convert.cuh"
 #include "backend/cuda/cuda.cuh"
 #include "backend/cuda/reduce.cuh"
 
@@ -21,6 +22,7 @@ struct Attention {
   const int32_t *segment_of, *positions;
   const Segment* segments;
   const KvLayer* caches;
+  const int32_t* done;
   int layers, layer, heads, kv_heads, head_dim, row0;
   int64_t chunk;  // 0: global
   float scale;
@@ -37,28 +39,34 @@ __device__ Seen seen_by(const Attention& a, int r) {
   return {a.caches[int64_t{a.segment_of[r]} * a.layers + a.layer], base, position - base + 1};
 }
 
-/** grid (rows, KV heads) */
+__device__ void keep_as(float& to, float x) { to = x; }
+__device__ void keep_as(uint16_t& to, float x) { to = to_bf16(x); }
+
+/** grid (rows, KV heads); T: how keys and values are kept. */
+template <class T>
 __global__ void append(Attention a) {
+  if (a.done && *a.done) return;
   const int r = a.row0 + static_cast<int>(blockIdx.x), h = static_cast<int>(blockIdx.y);
   const Seen s = seen_by(a, r);
   const int64_t from = (int64_t{r} * a.kv_heads + h) * a.head_dim,
                 to = (h * s.kv.slots + s.keys - 1) * a.head_dim;
   for (int i = static_cast<int>(threadIdx.x); i < a.head_dim; i += threads) {
-    s.kv.k[to + i] = a.k[from + i];
-    s.kv.v[to + i] = a.v[from + i];
+    keep_as(static_cast<T*>(s.kv.k)[to + i], a.k[from + i]);
+    keep_as(static_cast<T*>(s.kv.v)[to + i], a.v[from + i]);
   }
 }
 
 /** Scores of keys [t0, t0 + tile) into `score`, a warp a key; -inf beyond the last. */
-__device__ void score_tile(float* score, const float* q, const float* k, int64_t t0, int64_t keys,
-                           int head_dim, float scale) {
+template <class T>
+__device__ void score_tile(float* score, const float* q, const T* k, int64_t t0, int64_t keys, int head_dim,
+                           float scale) {
   const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
   for (int j = warp; j < tile; j += threads / 32) {
     float sum = -INFINITY;
     if (t0 + j < keys) {
       sum = 0;
-      const float* key = k + (t0 + j) * head_dim;
-      for (int i = lane; i < head_dim; i += 32) sum += key[i] * q[i];
+      const T* key = k + (t0 + j) * head_dim;
+      for (int i = lane; i < head_dim; i += 32) sum += element(key, i) * q[i];
       sum = warp_sum(sum) * scale;
     }
     if (lane == 0) score[j] = sum;
@@ -95,6 +103,7 @@ __device__ Best block_best(float score, int at) {
 }
 
 /** grid (rows, heads), shared memory (2 head_dim + tile) floats. */
+template <class T>
 __global__ void __launch_bounds__(threads) attention(Attention a) {
   extern __shared__ float shared[];
   float *q = shared, *z = q + a.head_dim, *score = z + a.head_dim;
@@ -102,7 +111,7 @@ __global__ void __launch_bounds__(threads) attention(Attention a) {
   const int t = static_cast<int>(threadIdx.x);
   const Seen seen = seen_by(a, r);
   const int64_t head = (h / (a.heads / a.kv_heads)) * seen.kv.slots * a.head_dim;
-  const float *k = seen.kv.k + head, *v = seen.kv.v + head;
+  const T *k = static_cast<const T*>(seen.kv.k) + head, *v = static_cast<const T*>(seen.kv.v) + head;
   const int64_t at = (int64_t{r} * a.heads + h) * a.head_dim;
   for (int i = t; i < a.head_dim; i += threads) {
     q[i] = a.q[at + i];
@@ -140,7 +149,7 @@ __global__ void __launch_bounds__(threads) attention(Attention a) {
         static_cast<int>(min(static_cast<long long>(tile), static_cast<long long>(seen.keys - t0)));
     for (int i = t; i < a.head_dim; i += threads) {
       float sum = z[i] * shrink;
-      for (int j = 0; j < count; ++j) sum += score[j] * v[(t0 + j) * a.head_dim + i];
+      for (int j = 0; j < count; ++j) sum += score[j] * element(v, (t0 + j) * a.head_dim + i);
       z[i] = sum;
     }
     __syncthreads();
@@ -161,13 +170,14 @@ __global__ void __launch_bounds__(threads) attention(Attention a) {
 
 /** The weights themselves, again from q and k: row rows[b], head heads[j] at out + (b * gridDim.y + j) *
  * stride. */
+template <class T>
 __global__ void __launch_bounds__(threads)
     weights(Attention a, const int32_t* rows, const int32_t* heads, float* out, int64_t stride) {
   extern __shared__ float shared[];
   float *q = shared, *score = q + a.head_dim;
   const int r = rows[blockIdx.x], h = heads[blockIdx.y], t = static_cast<int>(threadIdx.x);
   const Seen seen = seen_by(a, r);
-  const float* k = seen.kv.k + (h / (a.heads / a.kv_heads)) * seen.kv.slots * a.head_dim;
+  const T* k = static_cast<const T*>(seen.kv.k) + (h / (a.heads / a.kv_heads)) * seen.kv.slots * a.head_dim;
   for (int i = t; i < a.head_dim; i += threads) q[i] = a.q[(int64_t{r} * a.heads + h) * a.head_dim + i];
   __syncthreads();
   const float lse = a.lse[int64_t{r} * a.heads + h];
@@ -185,6 +195,7 @@ Attention describe(const Config& c, const Activations& act, const DeviceStep& st
   a.z = act.z, a.lse = act.lse;
   a.segment_of = step.segment_of, a.positions = step.positions, a.segments = step.segments,
   a.caches = step.caches;
+  a.done = step.done;
   a.layers = c.layer_count(), a.layer = l;
   a.heads = c.heads, a.kv_heads = c.kv_heads, a.head_dim = c.head_dim;
   a.row0 = row0;
@@ -195,24 +206,42 @@ Attention describe(const Config& c, const Activations& act, const DeviceStep& st
 
 }  // namespace
 
-void Cuda::attend(const Step& s, int l) {
-  use();
-  const bool summary = watched(s, Site::attn_summary, l);
+void Cuda::attend_rows(int l, int row0, int rows, bool summary) {
   const size_t bytes = sizeof(float) * static_cast<size_t>(2 * c.head_dim + tile);
   if (bytes > 48 * 1024)
     fail(Code::argument, "config.headDim", "is too wide for the CUDA backend's attention");
+  Attention d = describe(c, a, step_, l, row0);
+  d.stats = summary ? a.stats : nullptr;
+  const dim3 blocks(static_cast<unsigned>(rows), static_cast<unsigned>(c.heads));
+  if (kv_bytes_ == 2) attention<uint16_t><<<blocks, threads, bytes, stream_>>>(d);
+  else attention<float><<<blocks, threads, bytes, stream_>>>(d);
+  launched("attention");
+}
+
+void Cuda::attend(const Step& s, int l) {
+  use();
+  const bool summary = watched(s, Site::attn_summary, l);
   // A later segment of a sequence overwrites a chunk that an earlier one still reads: one after the other
   // then.
   for (int g = 0; g < s.segment_count;) {
     int end = g + 1;
     while (end < s.segment_count && s.segments[end].kv != s.segments[end - 1].kv) ++end;
     const int row0 = s.segments[g].row, rows = s.segments[end - 1].row + s.segments[end - 1].count - row0;
-    Attention a = describe(c, this->a, step_, l, row0);
-    a.stats = summary ? this->a.stats : nullptr;
-    append<<<dim3(static_cast<unsigned>(rows), static_cast<unsigned>(c.kv_heads)), threads, 0, stream_>>>(a);
-    attention<<<dim3(static_cast<unsigned>(rows), static_cast<unsigned>(c.heads)), threads, bytes, stream_>>>(
-        a);
-    launched("attention");
+    const Attention a = describe(c, this->a, step_, l, row0);
+    const dim3 blocks(static_cast<unsigned>(rows), static_cast<unsigned>(c.kv_heads));
+    if (kv_bytes_ == 2) append<uint16_t><<<blocks, threads, 0, stream_>>>(a);
+    else append<float><<<blocks, threads, 0, stream_>>>(a);
+    launched("append");
+    // The summary comes with the weights, which only the plain kernel has.
+    const Segment *from = s.segments + g, *to = s.segments + end;
+    if (!summary && std::any_of(from, to, [&](const Segment& x) { return flash_ok(x); })) {
+      for (const Segment* x = from; x < to; ++x) {
+        if (flash_ok(*x)) flash(*x, l);
+        else attend_rows(l, x->row, x->count, false);
+      }
+    } else {
+      attend_rows(l, row0, rows, summary);
+    }
     keep_pattern(s, l, row0, rows);
     g = end;
   }
@@ -244,9 +273,14 @@ void Cuda::keep_pattern(const Step& s, int l, int row0, int rows) {
       }
       float* out = outbox_.room<float>(n * heads * stride, stream_);
       const size_t bytes = sizeof(float) * static_cast<size_t>(c.head_dim + tile);
-      weights<<<dim3(static_cast<unsigned>(n), static_cast<unsigned>(heads)), threads, bytes, stream_>>>(
-          describe(c, a, step_, l, row0), where.kept->on_device + at, where.on_device, out,
-          static_cast<int64_t>(stride));
+      const dim3 blocks(static_cast<unsigned>(n), static_cast<unsigned>(heads));
+      const auto launch = [&](auto kernel) {
+        kernel<<<blocks, threads, bytes, stream_>>>(describe(c, a, step_, l, row0),
+                                                    where.kept->on_device + at, where.on_device, out,
+                                                    static_cast<int64_t>(stride));
+      };
+      if (kv_bytes_ == 2) launch(weights<uint16_t>);
+      else launch(weights<float>);
       launched("attention pattern");
       std::vector<size_t> keys(n);
       for (size_t i = 0; i < n; ++i) keys[i] = keys_of(kept[at + i]);

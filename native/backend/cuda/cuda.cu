@@ -2,21 +2,25 @@
 #include <algorithm>
 
 #include "backend/cuda/cuda.cuh"
+#include "backend/cuda/queue.cuh"
 
 namespace moescope::cuda {
 
 namespace {
-/** Logits of prefill are formed for so many rows at a time. */
-constexpr int logits_rows = 128;
+/** Logits of prefill are formed for so many rows at a time: at least some, more while they take less than so
+ * many bytes. */
+constexpr int64_t logits_rows = 64, logits_bytes = int64_t{512} << 20;
 }  // namespace
 
-Cuda::Cuda(const Config& config, const Weights& weights) : c(config), w(weights) {
+Cuda::Cuda(const Config& config, const Weights& weights, bool fast)
+    : c(config), w(weights), fast_(fast), kv_bytes_(fast ? 2 : 4) {
   use();
   cudaDeviceProp properties{};
   check(cudaGetDeviceProperties(&properties, device_), "device");
   std::snprintf(name_, sizeof name_, "%.127s", properties.name);
   check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "stream");
   for (cudaEvent_t& e : layer_done_) check(cudaEventCreateWithFlags(&e, cudaEventDisableTiming), "event");
+  check(cudaEventCreateWithFlags(&counted_, cudaEventDisableTiming), "event");
   const size_t pairs = c.inv_freq.size(), experts = static_cast<size_t>(c.experts);
   const auto make = [](auto*& p, size_t n) {
     check(cudaMalloc(reinterpret_cast<void**>(&p), std::max<size_t>(1, n) * sizeof *p),
@@ -39,7 +43,7 @@ Cuda::~Cuda() {
   for (void* p : {static_cast<void*>(inv_freq_), static_cast<void*>(inv_freq64_), static_cast<void*>(begin_),
                   static_cast<void*>(cursor_), static_cast<void*>(bad_)})
     (void)cudaFree(p);
-  for (const cudaEvent_t e : layer_done_) (void)cudaEventDestroy(e);
+  for (const cudaEvent_t e : {layer_done_[0], layer_done_[1], counted_}) (void)cudaEventDestroy(e);
   (void)cudaStreamDestroy(stream_);
 }
 
@@ -91,6 +95,8 @@ double Cuda::copy_rate() const {
 void Cuda::upload(void* to, const void* from, size_t bytes) const {
   use();
   check(cudaMemcpy(to, from, bytes, cudaMemcpyHostToDevice), "upload");
+  // The copy may still be on its way from where the driver has put it, and other streams do not wait for it.
+  check(cudaStreamSynchronize(cudaStreamLegacy), "upload");
 }
 
 void Cuda::download(void* to, const void* from, size_t bytes) const {
@@ -103,7 +109,8 @@ void Cuda::reserve(int rows) {
   if (rows <= rows_) return;
   check(cudaStreamSynchronize(stream_), "scratch");
   const int64_t k = c.topk, half = c.head_dim / 2, wide = std::max(k * c.ff, int64_t{c.ff_dense});
-  const int head_rows = std::min(rows, logits_rows);
+  const int head_rows =
+      static_cast<int>(std::min<int64_t>(rows, std::max(logits_rows, logits_bytes / (4 * int64_t{c.vocab}))));
   int64_t total = 0;
   std::byte* base = nullptr;
   const auto place = [&](auto*& p, int64_t n) {

@@ -87,11 +87,30 @@ void check(const Fault& fault) {
   if (fault.code >= 0) fail(static_cast<Code>(fault.code), fault.where, fault.what);
 }
 
+/** Rows [begin, end) one after the other. */
+void gather(std::vector<std::byte>& out, const Source& s, int64_t cols, int64_t begin, int64_t end) {
+  const size_t size = s.type == SourceType::f32 ? 4 : 2;
+  out.resize(static_cast<size_t>((end - begin) * cols) * size);
+  const auto at = [&](int64_t r, int64_t c) {
+    return s.data + (r * s.row_stride + c * s.col_stride) * static_cast<int64_t>(size);
+  };
+  const auto to = [&](int64_t r, int64_t c) {
+    return out.data() + ((r - begin) * cols + c) * static_cast<int64_t>(size);
+  };
+  if (s.col_stride == 1) {
+    for (int64_t r = begin; r < end; ++r) std::memcpy(to(r, 0), at(r, 0), static_cast<size_t>(cols) * size);
+    return;
+  }
+  // In-major sources are read along their own rows.
+  for (int64_t c = 0; c < cols; ++c)
+    for (int64_t r = begin; r < end; ++r) std::memcpy(to(r, c), at(r, c), size);
+}
+
 class Device final : public Backend {
  public:
-  Device(const Config& config, const Weights& weights) : c(config) {
+  Device(const Config& config, const Weights& weights, bool fast) : c(config) {
     Fault fault;
-    self_ = api->create(&config, &weights, &fault);
+    self_ = api->create(&config, &weights, fast, &fault);
     check(fault);
   }
   ~Device() override { api->destroy(self_); }
@@ -113,27 +132,33 @@ class Device final : public Backend {
     return rate;
   }
 
-  size_t matrix_bytes(Format f, int64_t rows, int64_t cols) const override {
-    return static_cast<size_t>(rows * cols) * bytes_of(f);
-  }
+  size_t matrix_bytes(Format f, int64_t rows, int64_t cols) const override { return bytes_of(f, rows, cols); }
   bool plain() const override { return true; }
+  size_t kv_bytes() const override { return api->kv_bytes(self_); }
+  /** Sent as the checkpoint has them, a few MiB a thread, so loading needs no second copy of the model. */
   int64_t pack(const Matrix& m, void* dst, const Source& s, int64_t begin, int64_t end) const override {
-    // Converted here, then sent: a few MiB a thread, so loading needs no second copy of the model.
-    // `store_rows` writes where the rows lie in the whole matrix.
-    const size_t row = static_cast<size_t>(m.cols) * bytes_of(m.format),
-                 from = static_cast<size_t>(begin) * row;
     thread_local std::vector<std::byte> rows;
-    rows.resize(static_cast<size_t>(end - begin) * row);
-    const int64_t bad = store_rows(m, rows.data() - from, s, begin, end);
+    gather(rows, s, m.cols, begin, end);
     Fault fault;
-    api->upload(self_, static_cast<std::byte*>(dst) + from, rows.data(), rows.size(), &fault);
+    const int64_t bad = api->store(self_, &m, dst, rows.data(), s.type, begin, end, &fault);
     check(fault);
     return bad;
   }
+  bool draw(const Matrix& m, void* dst, const RandomFill& d, int64_t begin, int64_t end) override {
+    Fault fault;
+    api->draw(self_, &m, dst, &d, begin, end, &fault);
+    check(fault);
+    return true;
+  }
   void unpack(const Matrix& m, float* dst, int64_t begin, int64_t end) const override {
+    Fault fault;
+    if (group_of(m.format) > 0) {
+      api->unpack(self_, &m, dst, begin, end, &fault);
+      check(fault);
+      return;
+    }
     const size_t row = static_cast<size_t>(m.cols) * bytes_of(m.format);
     std::vector<std::byte> rows(static_cast<size_t>(end - begin) * row);
-    Fault fault;
     api->download(self_, rows.data(),
                   static_cast<const std::byte*>(m.data) + static_cast<size_t>(begin) * row, rows.size(),
                   &fault);
@@ -149,7 +174,7 @@ class Device final : public Backend {
     check(fault);
   }
   size_t scratch_bytes() const override { return api->scratch_bytes(self_); }
-  int tile_rows() const override { return 512; }
+  int tile_rows() const override { return 4096; }
 
   void embed(const Step& s) override { call(Verb::embed, s, -1); }
   void qkv(const Step& s, int l) override { call(Verb::qkv, s, l); }
@@ -167,6 +192,30 @@ class Device final : public Backend {
     const NonFinite bad = api->finish(self_, &s, &fault);
     check(fault);
     return bad;
+  }
+
+  bool ahead(const Step& s, const Ahead& a) override {
+    Fault fault;
+    const bool begun = api->ahead(self_, &s, &a, &fault);
+    check(fault);
+    return begun;
+  }
+  int ahead_most() const override { return api->ahead_most(self_); }
+  void ahead_queue() override {
+    Fault fault;
+    api->ahead_queue(self_, &fault);
+    check(fault);
+  }
+  Drawn ahead_wait(const Step&) override {
+    Fault fault;
+    const Drawn drawn = api->ahead_wait(self_, &fault);
+    check(fault);
+    return drawn;
+  }
+  void ahead_end(float* logits) override {
+    Fault fault;
+    api->ahead_end(self_, logits, &fault);
+    check(fault);
   }
 
   int32_t sample(const float* logits, const Sampling& s, uint64_t n) override {
@@ -213,10 +262,10 @@ const char* name(State s) {
   return "mismatch";
 }
 
-std::unique_ptr<Backend> cuda_gpu(const Config& c, const Weights& w) {
+std::unique_ptr<Backend> cuda_gpu(const Config& c, const Weights& w, bool fast) {
   const CudaStatus& status = cuda_status();
   if (status.state != State::ready) fail(Code::device, "device \"cuda\"", status.text);
-  return std::make_unique<Device>(c, w);
+  return std::make_unique<Device>(c, w, fast);
 }
 
 }  // namespace moescope

@@ -3,6 +3,7 @@
 
 #include "backend/cuda/abi.h"
 #include "backend/cuda/cuda.cuh"
+#include "backend/cuda/queue.cuh"
 
 namespace moescope::cuda {
 namespace {
@@ -50,8 +51,8 @@ void verb(void* p, Verb v, const Step* s, int l, Fault* fault) {
 Api table() {
   Api api{};
   signature(api.signature);
-  api.create = [](const Config* c, const Weights* w, Fault* f) -> void* {
-    return guard(f, [&]() -> void* { return new Cuda(*c, *w); });
+  api.create = [](const Config* c, const Weights* w, bool fast, Fault* f) -> void* {
+    return guard(f, [&]() -> void* { return new Cuda(*c, *w, fast); });
   };
   api.destroy = [](void* p) { delete static_cast<Cuda*>(p); };
   api.device_name = [](void* p) { return self(p).device_name(); };
@@ -67,6 +68,16 @@ Api table() {
   api.download = [](void* p, void* to, const void* from, size_t n, Fault* f) {
     guard(f, [&] { self(p).download(to, from, n); });
   };
+  api.store = [](void* p, const Matrix* m, void* dst, const void* rows, SourceType type, int64_t begin,
+                 int64_t end, Fault* f) {
+    return guard(f, [&] { return self(p).store(*m, dst, rows, type, begin, end); });
+  };
+  api.draw = [](void* p, const Matrix* m, void* dst, const RandomFill* d, int64_t begin, int64_t end,
+                Fault* f) { guard(f, [&] { self(p).draw(*m, dst, *d, begin, end); }); };
+  api.unpack = [](void* p, const Matrix* m, float* dst, int64_t begin, int64_t end, Fault* f) {
+    guard(f, [&] { self(p).unpack(*m, dst, begin, end); });
+  };
+  api.kv_bytes = [](void* p) { return self(p).kv_bytes(); };
   api.reserve = [](void* p, int rows, Fault* f) { guard(f, [&] { self(p).reserve(rows); }); };
   api.scratch_bytes = [](void* p) { return self(p).scratch_bytes(); };
   api.verb = verb;
@@ -74,6 +85,13 @@ Api table() {
     guard(f, [&] { self(p).head(*s, *o); });
   };
   api.finish = [](void* p, const Step* s, Fault* f) { return guard(f, [&] { return self(p).finish(*s); }); };
+  api.ahead = [](void* p, const Step* s, const Ahead* a, Fault* f) {
+    return guard(f, [&] { return self(p).ahead(*s, *a); });
+  };
+  api.ahead_most = [](void*) { return Queue::slots; };
+  api.ahead_queue = [](void* p, Fault* f) { guard(f, [&] { self(p).ahead_queue(); }); };
+  api.ahead_wait = [](void* p, Fault* f) { return guard(f, [&] { return self(p).ahead_wait(); }); };
+  api.ahead_end = [](void* p, float* logits, Fault* f) { guard(f, [&] { self(p).ahead_end(logits); }); };
   return api;
 }
 

@@ -19,6 +19,6 @@ const CudaStatus& cuda_status();
 const char* name(CudaStatus::State);
 
 /** The first GPU. Throws `device` with the reason when there is none. */
-std::unique_ptr<Backend> cuda_gpu(const Config&, const Weights&);
+std::unique_ptr<Backend> cuda_gpu(const Config&, const Weights&, bool fast);
 
 }  // namespace moescope

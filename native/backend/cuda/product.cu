@@ -1,18 +1,33 @@
-// Products y = x W^T, f32 sums over f32 or bf16 weights.
+// Products y = x W^T with f32 activations: values agree with the CPU's to the order of sums.
 //
-// `thin` serves up to 8 rows (decode): a warp forms an output for all rows of its group, so each weight is
-// read once: rows(w) * cols(w) * bytes of a weight to move, nothing else counts. `tiled` serves prefill: 64 x
-// 64 outputs a block from shared memory, bound by f32 arithmetic. Neither uses the tensor cores: values agree
-// with the CPU's to the order of sums.
+// `thin` serves up to 8 rows of f32 or bf16 weights: a warp forms an output for all rows of its group, so
+// each weight is read once: rows(w) * cols(w) * bytes of a weight to move, nothing else counts. int4 goes row
+// by row through `linear.cu`. `tiled` serves more rows of any format, 64 x 64 outputs a block from shared
+// memory, bound by f32 arithmetic: the slow twin of `wide.cu`, and its place where there is no cuBLASLt.
 #include "backend/cuda/convert.cuh"
 #include "backend/cuda/cuda.cuh"
+#include "backend/cuda/linear.cuh"
 #include "backend/cuda/reduce.cuh"
 
 namespace moescope::cuda {
 namespace {
 
-constexpr int thin_rows = 8, thin_warps = 4;
+constexpr int thin_rows = Cuda::few_rows, thin_warps = 4;
 constexpr int side = 64, depth = 32, threads = 256;
+
+/** A matrix as it is read element by element. */
+template <class W>
+struct Plain {
+  static __device__ float at(const void* data, int64_t, int64_t k, int64_t r, int64_t c) {
+    return element(static_cast<const W*>(data), r * k + c);
+  }
+};
+template <int G>
+struct Grouped {
+  static __device__ float at(const void* data, int64_t n, int64_t k, int64_t r, int64_t c) {
+    return int4_element(data, Int4Layout{n, k, G}, r, c);
+  }
+};
 
 struct Product {
   const void* w;
@@ -68,7 +83,7 @@ __global__ void __launch_bounds__(32 * thin_warps) thin(Product p) {
   }
 }
 
-template <class W>
+template <class Read>
 __global__ void __launch_bounds__(threads) tiled(Product p) {
   __shared__ float xs[depth][side + 4], ws[depth][side + 4];
   const int e = static_cast<int>(blockIdx.z);
@@ -76,7 +91,7 @@ __global__ void __launch_bounds__(threads) tiled(Product p) {
   const int row0 = static_cast<int>(blockIdx.y) * side;
   if (row0 >= count) return;
   const int64_t col0 = int64_t{blockIdx.x} * side;
-  const W* w = static_cast<const W*>(p.experts ? p.experts[e] : p.w);
+  const void* w = p.experts ? p.experts[e] : p.w;
   const auto row = [&](int i) { return p.experts ? p.slots[from + i] : i; };
   const int t = static_cast<int>(threadIdx.x), lane = t % depth, line = t / depth;
   const int ty = t / 16 * 4, tx = t % 16 * 4;
@@ -86,7 +101,7 @@ __global__ void __launch_bounds__(threads) tiled(Product p) {
 #pragma unroll
     for (int i = line; i < side; i += threads / depth) {
       xs[lane][i] = row0 + i < count && k < p.k ? p.x[int64_t{row(row0 + i)} * p.k + k] : 0.0f;
-      ws[lane][i] = col0 + i < p.n && k < p.k ? element(w, (col0 + i) * p.k + k) : 0.0f;
+      ws[lane][i] = col0 + i < p.n && k < p.k ? Read::at(w, p.n, p.k, col0 + i, k) : 0.0f;
     }
     __syncthreads();
 #pragma unroll 8
@@ -120,21 +135,17 @@ void launch_thin(const Product& p, cudaStream_t stream) {
   else thin<W, thin_rows><<<dim3(outputs, 1), 32 * thin_warps, 0, stream>>>(p);
 }
 
-template <class W>
-void launch(const Product& p, int experts, bool few, cudaStream_t stream) {
-  if (few) launch_thin<W>(p, stream);
-  else
-    tiled<W>
-        <<<dim3(groups(p.n, side), groups(p.m, side), static_cast<unsigned>(experts)), threads, 0, stream>>>(
-            p);
-  launched("product");
+template <class Read>
+void launch_tiled(const Product& p, int experts, cudaStream_t stream) {
+  tiled<Read>
+      <<<dim3(groups(p.n, side), groups(p.m, side), static_cast<unsigned>(experts)), threads, 0, stream>>>(p);
 }
 
 }  // namespace
 
 Weight Cuda::weight(const Matrix& m) const { return {m.data, nullptr, m.format, m.rows, m.cols}; }
 
-Weight Cuda::weight(int l, Matrix Mlp::* part) {
+Weight Cuda::weight(int l, MlpPart part) {
   const int which = part == &Mlp::gate ? 0 : part == &Mlp::up ? 1 : 2;
   const std::vector<Mlp>& experts = layer(l).experts;
   const void**& table = expert_tables_[static_cast<size_t>(l * 3 + which)];
@@ -146,22 +157,53 @@ Weight Cuda::weight(int l, Matrix Mlp::* part) {
     upload(table, pointers.data(), pointers.size() * sizeof(void*));
   }
   const Matrix& m = experts[0].*part;
-  return {nullptr, table, m.format, m.rows, m.cols};
+  return {nullptr, table, m.format, m.rows, m.cols, &experts, part};
 }
 
-void Cuda::multiply(const Weight& weight, const float* x, float* y, int m) const {
-  const Product p{weight.data, nullptr, nullptr, nullptr, nullptr, x, y, m, weight.rows, weight.cols};
-  const bool few = m <= thin_rows;
-  if (weight.format == Format::f32) launch<float>(p, 1, few, stream_);
-  else launch<uint16_t>(p, 1, few, stream_);
-}
-
-void Cuda::multiply_experts(const Weight& weight, const float* x, float* y, int rows) const {
-  const int m = rows * c.topk;
-  const Product p{nullptr, weight.experts, a.choice, begin_, a.slots, x, y, m, weight.rows, weight.cols};
-  const bool few = rows <= thin_rows;
-  if (weight.format == Format::f32) launch<float>(p, c.experts, few, stream_);
-  else launch<uint16_t>(p, c.experts, few, stream_);
+void Cuda::multiply(const Weight& weight, const float* x, float* y, int m, const int32_t* choice) {
+  const int group = group_of(weight.format), slots = choice ? m / c.topk : m;
+  if (slots <= thin_rows && group > 0 && linear_fits(weight.rows, weight.cols)) {
+    Linear l;
+    l.x = x;
+    l.cols = static_cast<int>(weight.cols);
+    l.w[0] = {static_cast<const std::byte*>(weight.data), weight.rows, weight.cols};
+    l.y[0] = y;
+    l.count = 1;
+    l.experts = weight.experts;
+    l.choice = choice;
+    launch_linear(l, group, m, false, stream_);
+    return;
+  }
+  if (slots > thin_rows && wide_ok(weight)) {
+    if (choice) multiply_experts_wide(weight, x, y, m);
+    else multiply_wide(weight, x, y, m, weight.rows);
+    return;
+  }
+  const Product p{weight.data, weight.experts, choice, begin_, a.slots, x, y, m, weight.rows, weight.cols};
+  const int experts = choice ? c.experts : 1;
+  if (slots <= thin_rows && group == 0) {
+    if (weight.format == Format::f32) launch_thin<float>(p, stream_);
+    else launch_thin<uint16_t>(p, stream_);
+  } else {
+    switch (weight.format) {
+      case Format::f32:
+        launch_tiled<Plain<float>>(p, experts, stream_);
+        break;
+      case Format::bf16:
+        launch_tiled<Plain<uint16_t>>(p, experts, stream_);
+        break;
+      case Format::int4_32:
+        launch_tiled<Grouped<32>>(p, experts, stream_);
+        break;
+      case Format::int4_64:
+        launch_tiled<Grouped<64>>(p, experts, stream_);
+        break;
+      case Format::int4_128:
+        launch_tiled<Grouped<128>>(p, experts, stream_);
+        break;
+    }
+  }
+  launched("product");
 }
 
 }  // namespace moescope::cuda

@@ -53,6 +53,13 @@ __global__ void warm(float* q, const float* temperature, int width) {
 
 }  // namespace
 
+TemperatureLaw Cuda::temperature_law() const {
+  TemperatureLaw law;
+  if (c.temperature_tuning) law = {TemperatureLaw::Kind::floor, c.floor_scale, c.attn_scale};
+  else law.kind = TemperatureLaw::Kind::off;
+  return law;
+}
+
 void Cuda::qkv(const Step& s, int l) {
   use();
   pace(s, l);
@@ -67,11 +74,8 @@ void Cuda::qkv(const Step& s, int l) {
   watch(s, Site::attn_k, l, a.k);
   watch(s, Site::attn_v, l, a.v);
 
-  TemperatureLaw model;
-  if (c.temperature_tuning) model = {TemperatureLaw::Kind::floor, c.floor_scale, c.attn_scale};
-  else model.kind = TemperatureLaw::Kind::off;
   temperatures<<<(rows + 127) / 128, 128, 0, stream_>>>(a.temperature, step_.positions, step_.edits, s.layers,
-                                                        l, kind(l).rope, model, s.rows);
+                                                        l, kind(l).rope, temperature_law(), s.rows);
   launched("temperature");
   if (kind(l).rope) {
     const bool own = c.rope == Rope::hf || c.chunks(l);

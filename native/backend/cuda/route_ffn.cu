@@ -75,6 +75,13 @@ void Cuda::route_ffn(const Step& s, int l) {
   watch(s, Site::router_choice, l, a.choice_f);
   group(s.rows);
 
+  if (s.rows > few_rows && wide_ok(weight(l, &Mlp::gate))) counts_to_host();
+
+  multiply(weight(weights.shared.gate), a.n, a.shared_gate, s.rows);
+  multiply(weight(weights.shared.up), a.n, a.shared_up, s.rows);
+  swiglu(a.shared, a.shared_gate, a.shared_up, int64_t{s.rows} * c.ff);
+  watch(s, Site::shared_act, l, a.shared);
+
   const int slots = s.rows * c.topk;
   weigh<<<static_cast<unsigned>(slots), threads, 0, stream_>>>(a.in, a.n, a.score, c.topk, c.d);
   launched("weigh");
@@ -85,11 +92,6 @@ void Cuda::route_ffn(const Step& s, int l) {
   watch(s, Site::expert_up, l, a.up);
   swiglu(a.act, a.gate, a.up, int64_t{slots} * c.ff);
   watch(s, Site::expert_act, l, a.act);
-
-  multiply(weight(weights.shared.gate), a.n, a.shared_gate, s.rows);
-  multiply(weight(weights.shared.up), a.n, a.shared_up, s.rows);
-  swiglu(a.shared, a.shared_gate, a.shared_up, int64_t{s.rows} * c.ff);
-  watch(s, Site::shared_act, l, a.shared);
 }
 
 }  // namespace moescope::cuda

@@ -2,6 +2,7 @@
 // one copy. Values of patches are those of the tile's rows.
 #include <algorithm>
 
+#include "backend/cuda/decode.cuh"
 #include "backend/cuda/step.cuh"
 
 namespace moescope::cuda {
@@ -10,10 +11,10 @@ void DeviceStep::send(const Step& s, const Config& c, cudaStream_t stream) {
   bytes_.clear();
   places_.clear();
   edits_.clear();
+  done = nullptr;
   taps_.clear();
   kept_.clear();
-  size_t variants = 1;
-  for (int r = 0; r < s.rows; ++r) variants = std::max(variants, static_cast<size_t>(s.variant(r)) + 1);
+  const size_t variants = static_cast<size_t>(s.edits.variants);
   add_rows(s, c);
   add_tables(s, c, variants);
   for (int line = 0; line <= s.layers; ++line)
@@ -37,6 +38,13 @@ void DeviceStep::send(const Step& s, const Config& c, cudaStream_t stream) {
     const std::byte* address = device_.as<std::byte>() + p.at;
     std::memcpy(p.pointer, &address, sizeof address);
   }
+}
+
+void DeviceStep::follow(const Row* row) {
+  ids = &row->id;
+  positions = &row->position;
+  done = &row->done;
+  if (edits.variant) edits.variant = &row->variant;
 }
 
 void DeviceStep::add_rows(const Step& s, const Config& c) {
@@ -74,6 +82,7 @@ void DeviceStep::add_tables(const Step& s, const Config& c, size_t variants) {
   const EditTables& e = s.edits;
   const size_t n = static_cast<size_t>(s.rows), cells = variants * static_cast<size_t>(s.layers);
   edits = {};
+  edits.variants = e.variants;
   if (e.variant) add(edits.variant, e.variant, n);
   if (e.route) add(edits.route, e.route, cells);
   if (e.bias) add(edits.bias, e.bias, cells * static_cast<size_t>(c.experts));

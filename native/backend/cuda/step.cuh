@@ -10,6 +10,8 @@
 
 namespace moescope::cuda {
 
+struct Row;
+
 /** The rows of the tile that a tap keeps. */
 struct KeptRows {
   std::vector<int32_t> rows;           // of the tile, ascending
@@ -33,6 +35,10 @@ class DeviceStep {
   const float* embeds = nullptr;       // given rows, one after the other
   const int32_t* embed_row = nullptr;  // [rows] of `embeds`, -1: the id's; null: all
   EditTables edits;
+  /** From here on a row that moves by itself: its place is read there. */
+  void follow(const Row*);
+  /** Not 0: the row leaves no trace in the caches. Null: it does. */
+  const int32_t* done = nullptr;
 
   /** The same edit with its pointers on the device; a patch has the values of this tile's rows alone. */
   const SiteEdit& edit(const SiteEdit* e) const { return edits_.at(e); }

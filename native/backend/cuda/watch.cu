@@ -64,7 +64,10 @@ void Cuda::watch(const Step& s, Site site, int l, float* values, int row0, int r
                                                                  row0, shape.groups, shape.width);
     launched("edit");
   }
-  for (const Tap* t = point.taps; t; t = t->next) keep(s, *t, shape, values, row0, rows);
+  for (const Tap* t = point.taps; t; t = t->next) {
+    if (ahead_active_) keep_in_slot(*t, shape, values);
+    else keep(s, *t, shape, values, row0, rows);
+  }
 }
 
 void Cuda::keep(const Step&, const Tap& tap, const SiteShape& shape, const float* values, int row0,

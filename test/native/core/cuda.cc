@@ -35,22 +35,6 @@ double difference(const Captured& got, const Captured& want) {
   return some ? worst / scale : std::numeric_limits<double>::infinity();
 }
 
-/** Makes a run choose what `r` chose. */
-Edit replay_of(const RunResult& r, const Config& c, int rows) {
-  Edit e;
-  e.op = Edit::Op::replay;
-  e.layers.assign(c.layers.size(), 1);
-  e.recorded = rows;
-  for (int row = 0; row < rows; ++row)
-    for (int l = 0; l < c.layer_count(); ++l)
-      for (int k = 0; k < c.topk; ++k)
-        e.choice.push_back(
-            c.layers[static_cast<size_t>(l)].moe
-                ? static_cast<int32_t>(find(r, Site::router_choice, l).data.as<float>()[row * c.topk + k])
-                : -1);
-  return e;
-}
-
 void random_models(int count) {
   double worst = 0;
   std::string where;
@@ -58,7 +42,8 @@ void random_models(int count) {
     Draw draw{static_cast<uint64_t>(seed)};
     const Config c = random_config(draw);
     const Values values = random_weights(c, draw);
-    const Format format = seed % 2 ? Format::bf16 : Format::f32;
+    static constexpr Format formats[] = {Format::f32, Format::bf16, Format::int4_32, Format::int4_64, Format::int4_128};
+    const Format format = formats[seed % 5];
     const auto want_from = load(c, values, false, format), got_from = load(c, values, true, format);
     const std::vector<int32_t> ids = random_ids(c, draw, 1 + draw.below(150));
     const int rows = static_cast<int>(ids.size()), tile = draw.below(2) ? 0 : 1 + draw.below(rows);
@@ -109,7 +94,7 @@ void wide_model() {
   c.layers = {{true, true, true}, {true, true, false}, {false, false, true}};
   const Values values = random_weights(c, draw);
   const std::vector<int32_t> ids = random_ids(c, draw, 700);
-  for (const Format format : {Format::f32, Format::bf16}) {
+  for (const Format format : {Format::f32, Format::bf16, Format::int4_32, Format::int4_128}) {
     const RunResult want = forward(load(c, values, false, format), ids, every_site(c));
     const RunResult got =
         forward(load(c, values, true, format), ids, every_site(c), {replay_of(want, c, 700)});

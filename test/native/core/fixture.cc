@@ -68,8 +68,8 @@ std::shared_ptr<Model> load(const Config& c, const Values& values, bool fast, Fo
   if (mapped) spec.map_from = 0;
   spec.config = c;
   spec.format = format;
-  spec.fast = fast;
   spec.cuda = fast && fast_is_cuda;
+  spec.fast = fast && (!spec.cuda || cuda_is_fast);
   spec.threads = threads;
   char path[] = "/tmp/moescope-native-tests-XXXXXX";
   const int fd = mkstemp(path);
@@ -160,6 +160,21 @@ RunResult forward(const std::shared_ptr<Model>& model, const std::vector<int32_t
   spec.edits = std::move(edits);
   spec.tile = tile;
   return forward(state, spec);
+}
+
+Edit replay_of(const RunResult& r, const Config& c, int rows) {
+  Edit e;
+  e.op = Edit::Op::replay;
+  e.layers.assign(c.layers.size(), 1);
+  e.recorded = rows;
+  for (int row = 0; row < rows; ++row)
+    for (int l = 0; l < c.layer_count(); ++l)
+      for (int k = 0; k < c.topk; ++k)
+        e.choice.push_back(
+            c.layers[static_cast<size_t>(l)].moe
+                ? static_cast<int32_t>(find(r, Site::router_choice, l).data.as<float>()[row * c.topk + k])
+                : -1);
+  return e;
 }
 
 const Captured& find(const RunResult& r, Site site, int layer) {

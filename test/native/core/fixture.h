@@ -36,6 +36,9 @@ Values random_weights(const Config&, Draw&);
 /** Where tests ask for the fast path, they get the CUDA backend. */
 inline bool fast_is_cuda = false;
 
+/** And of that backend, its fast mode. */
+inline bool cuda_is_fast = false;
+
 /** Loads the values through a file in which matrices lie plainly, transposed, or inside of larger ones. The
  * file is emptied afterwards, unless matrices may stay in it (`mapped`). */
 std::shared_ptr<Model> load(const Config&, const Values&, bool fast, Format = Format::f32, int threads = 2,
@@ -52,6 +55,8 @@ RunSpec spec_of(std::vector<std::vector<int32_t>> sequences, std::vector<Capture
 RunResult forward(const std::shared_ptr<Model>&, const std::vector<int32_t>& ids,
                   std::vector<CaptureSpec> captures, std::vector<Edit> edits = {}, int tile = 0);
 
+/** Makes a run choose what `r` chose, which has captured it. */
+Edit replay_of(const RunResult& r, const Config&, int rows);
 const Captured& find(const RunResult&, Site, int layer);
 std::string label(Site, int layer);
 /** The error code of what f throws; -1: nothing. */

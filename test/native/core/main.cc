@@ -27,7 +27,7 @@ int main(int argc, char** argv) {
   std::vector<Suite> suites = {Suite{"basics", test_basics}, Suite{"model", test_model},
                                Suite{"order", test_order}, Suite{"edits", test_edits},
                                Suite{"faults", test_faults}};
-  if (cuda) suites.push_back({"cuda", test_cuda});
+  if (cuda) suites.insert(suites.end(), {Suite{"cuda", test_cuda}, Suite{"cuda_fast", test_cuda_fast}});
   for (const Suite& s : suites) {
     if (words.size() > (cuda ? 1u : 0u) && std::find(words.begin(), words.end(), s.name) == words.end())
       continue;

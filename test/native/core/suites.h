@@ -5,4 +5,5 @@ void test_model();   // exact against the double twin, fast against exact, at ev
 void test_order();   // tiles, decode, resumed states, batches: the same values
 void test_edits();   // every edit, its filter, and what it must not touch
 void test_cuda();    // needs a GPU: 200 random models with forced routing, two models at once, memory
+void test_cuda_fast();  // its fast mode: rounding, decode ahead, sampling, stored weights
 void test_faults();  // loading and running what is wrong

@@ -1,0 +1,220 @@
+// The feed-forward half of a layer for one row, in two kernels: norm, router, gate, up and SwiGLU; then the
+// down projections and the sum. 3 d ff (2 for a routed layer) * 9/16 bytes to move (groups of 32): 142 MB a
+// layer of Scout.
+//
+// Nobody waits for the router: every block first streams its share of the shared expert, while a few blocks
+// form a logit each; a warp that comes to the routed expert's rows looks whether all logits are there, and
+// chooses. The score multiplies the input, so it multiplies what gate and up give.
+#include <algorithm>
+
+#include "backend/cpu/route.h"
+#include "backend/cuda/cuda.cuh"
+#include "backend/cuda/decode.cuh"
+#include "backend/cuda/linear.cuh"
+
+namespace moescope::cuda {
+namespace {
+
+constexpr int parts = 4;
+
+/** Units of a block, one matrix after the other: every `gridDim`-th eight rows of each. */
+struct Share {
+  int first, blocks, tiles;
+  __device__ Share(int64_t rows)
+      : first(static_cast<int>(blockIdx.x)),
+        blocks(static_cast<int>(gridDim.x)),
+        tiles(static_cast<int>((rows + 7) / 8)) {}
+  __device__ int local() const { return first < tiles ? (tiles - first + blocks - 1) / blocks : 0; }
+  __device__ int tile(int unit) const { return first + unit % local() * blocks; }
+};
+
+__device__ unsigned look(const unsigned* at) {
+  unsigned value;
+  asm volatile("ld.acquire.gpu.u32 %0, [%1];" : "=r"(value) : "l"(at));
+  return value;
+}
+
+struct Choice {
+  int32_t expert;
+  float score;
+};
+
+/** Of the whole warp: waits for the router's logits, and chooses. */
+__device__ Choice choose(const DecodeFfn& f, float* logits) {
+  while (look(f.arrived) < static_cast<unsigned>(f.experts)) __nanosleep(20);
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  for (int e = lane; e < f.experts; e += 32) logits[e] = __ldcg(f.logit + e);
+  __syncwarp();
+  Choice c{0, 0};
+  if (lane == 0) route_row(f.edits, f.layers, f.layer, f.experts, 1, 0, logits, &c.expert, &c.score);
+  c.expert = __shfl_sync(all_lanes, c.expert, 0);
+  c.score = __shfl_sync(all_lanes, c.score, 0);
+  return c;
+}
+
+template <int G>
+__global__ void __launch_bounds__(stream_threads) up(const __grid_constant__ DecodeFfn f) {
+  extern __shared__ __align__(128) std::byte shared[];
+  __shared__ Choice chosen;
+  let_successor_begin();
+  const Share share(f.ff);
+  const int local = share.local(), units = f.experts > 0 ? 2 * local : local, tiles = f.gate.col_tiles();
+  float* part = reinterpret_cast<float*>(shared + StreamTile<G>::ring);
+  const Halves x{reinterpret_cast<__half*>(part + units * parts * 16), 128 * tiles};
+  // Every warp writes the same logits here.
+  float* logits = reinterpret_cast<float*>(reinterpret_cast<std::byte*>(x.high) + Halves::bytes(x.columns));
+  Choice mine{-1, 0};
+  const auto place = [&](int unit, int stream) {
+    const Int4& w = stream == 0 ? f.gate : f.up;
+    if (unit < local) return rows8<G>(w, share.tile(unit), 0, tiles);
+    if (mine.expert < 0) {
+      mine = choose(f, logits);
+      if (threadIdx.x % 32 == 0) chosen = mine;
+    }
+    const Int4 routed{static_cast<const std::byte*>(f.routed[stream][mine.expert]), w.rows, w.cols};
+    return rows8<G>(routed, share.tile(unit), 0, tiles);
+  };
+  Stream<G, decltype(place)> stream(shared, units * parts, parts, tiles, place);
+  stream.begin(local * parts);
+  for (int i = static_cast<int>(threadIdx.x); i < units * parts * 16; i += stream_threads) part[i] = 0;
+  after_predecessor();
+
+  float squares = 0, largest = 0;
+  for (int i = static_cast<int>(threadIdx.x); i < f.d; i += stream_threads) {
+    const float v = f.x[i];
+    squares += v * v;
+    largest = fmaxf(largest, fabsf(v * f.norm[i]));
+  }
+  largest = block_max(largest);
+  const float factor = 1.0f / sqrtf(block_sum(squares) / static_cast<float>(f.d) + f.eps);
+  for (int e = share.first; e < f.experts; e += share.blocks) {
+    float sum = 0;
+    for (int i = static_cast<int>(threadIdx.x); i < f.d; i += stream_threads)
+      sum += f.x[i] * factor * f.norm[i] * f.router[int64_t{e} * f.d + i];
+    sum = block_sum(sum);
+    if (threadIdx.x == 0) {
+      f.logit[e] = sum;
+      __threadfence();
+      atomicAdd(f.arrived, 1u);
+    }
+  }
+  const float down =
+      fill_halves(x, f.d, factor * largest, [&](int i) { return f.x[i] * factor * f.norm[i]; });
+  __syncthreads();
+  stream.finish([&](int, int) { return x.high; }, Halves::pitch(x.columns), part);
+  if (share.first == 0 && f.experts > 0 && threadIdx.x < 32) {
+    if (mine.expert < 0) mine = choose(f, logits);
+    if (threadIdx.x == 0) {
+      *f.choice = mine.expert;
+      *f.choice_f = static_cast<float>(mine.expert);
+      *f.score = mine.score;
+    }
+  }
+  __syncthreads();
+  for (int i = static_cast<int>(threadIdx.x); i < units * 8; i += stream_threads) {
+    const int unit = i / 8, r = share.tile(unit) * 8 + i % 8;
+    if (r >= f.ff) continue;
+    const float score = unit < local ? 1.0f : chosen.score;
+    const float gate = score * down * unit_sum(part, parts, unit, 0, i % 8),
+                up = score * down * unit_sum(part, parts, unit, 1, i % 8);
+    (unit < local ? f.act : f.routed_act)[r] = gate / (1.0f + expf(-gate)) * up;
+  }
+}
+
+template <int G>
+__global__ void __launch_bounds__(stream_threads) down(const __grid_constant__ DecodeFfn f) {
+  extern __shared__ __align__(128) std::byte shared[];
+  let_successor_begin();
+  const Share share(f.d);
+  const int local = share.local(), inputs = f.experts > 0 ? 2 : 1, units = inputs * local;
+  const int tiles = f.down.col_tiles(), steps = (tiles + 1) / 2;
+  float* part = reinterpret_cast<float*>(shared + StreamTile<G>::ring);
+  Halves x[2];
+  x[0] = {reinterpret_cast<__half*>(part + units * parts * 16), 256 * steps};
+  x[1] = {x[0].high + Halves::bytes(x[0].columns) / 2, x[0].columns};
+  const std::byte* routed = nullptr;
+  const auto place = [&](int unit, int half) {
+    if (unit >= local && !routed) routed = static_cast<const std::byte*>(f.routed[2][__ldcg(f.choice)]);
+    const Int4 w{unit < local ? f.down.data : routed, f.down.rows, f.down.cols};
+    if (half == 0) return rows8<G>(w, share.tile(unit), 0, steps);
+    return tiles > steps ? rows8<G>(w, share.tile(unit), steps, tiles - steps)
+                         : rows8<G>(w, share.tile(unit), 0, 1);
+  };
+  Stream<G, decltype(place)> stream(shared, units * parts, parts, steps, place);
+  stream.begin(local * parts);
+  for (int i = static_cast<int>(threadIdx.x); i < units * parts * 16; i += stream_threads) part[i] = 0;
+  after_predecessor();
+
+  float back[2];
+  for (int k = 0; k < inputs; ++k) {
+    const float* act = k == 0 ? f.act : f.routed_act;
+    float largest = 0;
+    for (int i = static_cast<int>(threadIdx.x); i < f.ff; i += stream_threads)
+      largest = fmaxf(largest, fabsf(act[i]));
+    back[k] = fill_halves(x[k], f.ff, block_max(largest), [&](int i) { return act[i]; });
+  }
+  __syncthreads();
+  stream.finish([&](int unit, int half) { return x[unit < local ? 0 : 1].high + 128 * steps * half; },
+                Halves::pitch(x[0].columns), part);
+  __syncthreads();
+  for (int i = static_cast<int>(threadIdx.x); i < local * 8; i += stream_threads) {
+    const int r = share.tile(i / 8) * 8 + i % 8;
+    if (r >= f.d) continue;
+    float sum = f.x[r];
+    for (int k = 0; k < inputs; ++k)
+      sum += back[k] * (unit_sum(part, parts, i / 8 + k * local, 0, i % 8) +
+                        unit_sum(part, parts, i / 8 + k * local, 1, i % 8));
+    f.x[r] = sum;
+    if (!isfinite(sum)) atomicMin(f.bad, f.mark);
+  }
+}
+
+int blocks_for(int rows) { return std::min(multiprocessors(), (rows + 7) / 8); }
+size_t part_bytes(int rows, int inputs) {
+  const int blocks = blocks_for(rows), local = ((rows + 7) / 8 + blocks - 1) / blocks;
+  return static_cast<size_t>(local * inputs * parts) * 64;
+}
+size_t up_bytes(int ring, int d, int ff, int experts) {
+  return static_cast<size_t>(ring) + part_bytes(ff, experts > 0 ? 2 : 1) +
+         static_cast<size_t>(Halves::bytes((d + 127) / 128 * 128)) + static_cast<size_t>(experts) * 4;
+}
+size_t down_bytes(int ring, int d, int ff, int inputs) {
+  return static_cast<size_t>(ring) + part_bytes(d, inputs) +
+         static_cast<size_t>(inputs * Halves::bytes((ff + 255) / 256 * 256));
+}
+
+template <int G>
+void launch_up(const DecodeFfn& f, cudaStream_t stream) {
+  const size_t bytes = up_bytes(StreamTile<G>::ring, f.d, f.ff, f.experts);
+  allow_shared(reinterpret_cast<const void*>(up<G>), bytes);
+  launch_after(up<G>, dim3(static_cast<unsigned>(blocks_for(f.ff))), stream_threads, bytes, true, stream,
+               "route_ffn", f);
+}
+template <int G>
+void launch_down(const DecodeFfn& f, cudaStream_t stream) {
+  const size_t bytes = down_bytes(StreamTile<G>::ring, f.d, f.ff, f.experts > 0 ? 2 : 1);
+  allow_shared(reinterpret_cast<const void*>(down<G>), bytes);
+  launch_after(down<G>, dim3(static_cast<unsigned>(blocks_for(f.d))), stream_threads, bytes, true, stream,
+               "ffn_down", f);
+}
+
+}  // namespace
+
+bool decode_ffn_fits(int d, int ff, int experts) {
+  return fits_shared(std::max(up_bytes(StreamTile<32>::ring, d, ff, experts),
+                              down_bytes(StreamTile<32>::ring, d, ff, experts > 0 ? 2 : 1)));
+}
+
+void launch_decode_up(const DecodeFfn& f, int group, cudaStream_t stream) {
+  if (group == 32) launch_up<32>(f, stream);
+  else if (group == 64) launch_up<64>(f, stream);
+  else launch_up<128>(f, stream);
+}
+
+void launch_decode_down(const DecodeFfn& f, int group, cudaStream_t stream) {
+  if (group == 32) launch_down<32>(f, stream);
+  else if (group == 64) launch_down<64>(f, stream);
+  else launch_down<128>(f, stream);
+}
+
+}  // namespace moescope::cuda

@@ -1,0 +1,148 @@
+// y = W x of one row from int4 weights: q, k and v with their norm, o and the head; also what few rows need
+// elsewhere.
+//
+// rows * cols * 9/16 bytes to move (groups of 32). A block a multiprocessor, each taking every 132nd unit: 8
+// outputs, whose columns are cut in two streams and again in four parts, so that its sixteen warps share it.
+#include <algorithm>
+#include <mutex>
+#include <unordered_map>
+
+#include "backend/cuda/cuda.cuh"
+#include "backend/cuda/linear.cuh"
+
+namespace moescope::cuda {
+
+int multiprocessors() {
+  static const int count = [] {
+    int device = 0, n = 1;
+    (void)cudaGetDevice(&device);
+    (void)cudaDeviceGetAttribute(&n, cudaDevAttrMultiProcessorCount, device);
+    return n;
+  }();
+  return count;
+}
+
+void allow_shared(const void* kernel, size_t bytes) {
+  static std::mutex mutex;
+  static std::unordered_map<const void*, size_t> allowed;
+  const std::lock_guard lock(mutex);
+  size_t& now = allowed[kernel];
+  if (bytes <= now) return;
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
+        "shared memory");
+  now = bytes;
+}
+
+namespace {
+
+/** Columns of x as its two streams read it: both halves whole tiles. */
+__host__ __device__ int half_tiles(int cols) { return ((cols + 127) / 128 + 1) / 2; }
+
+struct Cut {
+  int parts, steps;
+  size_t shared;
+};
+
+template <int G>
+Cut cut(int cols, int units, int blocks) {
+  const int local = (units + blocks - 1) / blocks;
+  Cut c{local <= 2 * stream_warps ? 4 : 1, half_tiles(cols), 0};
+  c.shared = StreamTile<G>::ring + static_cast<size_t>(local * c.parts) * 64 +
+             static_cast<size_t>(Halves::bytes(256 * c.steps));
+  return c;
+}
+
+template <int G>
+__global__ void __launch_bounds__(stream_threads)
+    linear(const __grid_constant__ Linear l, int units, int parts, int steps) {
+  extern __shared__ __align__(128) std::byte shared[];
+  let_successor_begin();
+  const int row = static_cast<int>(blockIdx.y), first = static_cast<int>(blockIdx.x),
+            blocks = static_cast<int>(gridDim.x);
+  const int local = first < units ? (units - first + blocks - 1) / blocks : 0;
+  float* part = reinterpret_cast<float*>(shared + StreamTile<G>::ring);
+  const Halves x{reinterpret_cast<__half*>(part + local * parts * 16), 256 * steps};
+  const auto locate = [&](int unit, int& matrix) {
+    int tile = first + unit * blocks;
+    for (matrix = 0; tile >= l.w[matrix].row_tiles();) tile -= l.w[matrix++].row_tiles();
+    return tile;
+  };
+  const std::byte* expert = nullptr;
+  if (l.experts) {
+    after_predecessor();
+    expert = static_cast<const std::byte*>(l.experts[l.choice[row]]);
+  }
+  const auto place = [&](int unit, int stream) {
+    int i = 0;
+    const int tile = locate(unit, i), all = l.w[i].col_tiles();
+    const Int4 w{expert ? expert : l.w[i].data, l.w[i].rows, l.w[i].cols};
+    if (stream == 0) return rows8<G>(w, tile, 0, steps);
+    return all > steps ? rows8<G>(w, tile, steps, all - steps) : rows8<G>(w, tile, 0, 1);
+  };
+  Stream<G, decltype(place)> stream(shared, local * parts, parts, steps, place);
+  stream.begin(local * parts);
+  for (int i = static_cast<int>(threadIdx.x); i < local * parts * 16; i += stream_threads) part[i] = 0;
+  if (!l.experts) after_predecessor();
+
+  const float* in = l.x + int64_t{row} * l.cols;
+  float squares = 0, largest = 0;
+  for (int i = static_cast<int>(threadIdx.x); i < l.cols; i += stream_threads) {
+    const float v = in[i];
+    squares += v * v;
+    largest = fmaxf(largest, fabsf(l.norm ? v * l.norm[i] : v));
+  }
+  largest = block_max(largest);
+  const float factor = l.norm ? 1.0f / sqrtf(block_sum(squares) / static_cast<float>(l.cols) + l.eps) : 1.0f;
+  const float down = fill_halves(x, l.cols, factor * largest,
+                                 [&](int i) { return l.norm ? in[i] * factor * l.norm[i] : in[i]; });
+  __syncthreads();
+  stream.finish([&](int, int half) { return x.high + 128 * steps * half; }, Halves::pitch(x.columns), part);
+  __syncthreads();
+  for (int i = static_cast<int>(threadIdx.x); i < local * 8; i += stream_threads) {
+    int matrix = 0;
+    const int64_t r = int64_t{locate(i / 8, matrix)} * 8 + i % 8, n = l.w[matrix].rows;
+    if (r >= n) continue;
+    float sum = down * (unit_sum(part, parts, i / 8, 0, i % 8) + unit_sum(part, parts, i / 8, 1, i % 8));
+    if (l.add) sum += l.add[row * n + r];
+    l.y[matrix][row * n + r] = sum;
+  }
+}
+
+template <int G>
+void launch(const Linear& l, int rows, bool follows, cudaStream_t stream) {
+  int units = 0;
+  for (int i = 0; i < l.count; ++i) units += l.w[i].row_tiles();
+  const int blocks = std::min(multiprocessors(), units);
+  const Cut c = cut<G>(l.cols, units, blocks);
+  allow_shared(reinterpret_cast<const void*>(linear<G>), c.shared);
+  launch_after(linear<G>, dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(rows)), stream_threads,
+               c.shared, follows, stream, "linear", l, units, c.parts, c.steps);
+}
+
+}  // namespace
+
+bool fits_shared(size_t bytes) {
+  static const size_t most = [] {
+    int device = 0, n = 0;
+    (void)cudaGetDevice(&device);
+    (void)cudaDeviceGetAttribute(&n, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+    return static_cast<size_t>(n);
+  }();
+  return bytes + 1024 <= most;  // what a kernel has beside
+}
+
+bool linear_fits(int64_t rows, int64_t cols) {
+  const int64_t units = (rows + 7) / 8;
+  return cols < 1 << 20 && units < 1 << 20 &&
+         fits_shared(cut<32>(static_cast<int>(cols), static_cast<int>(units),
+                             static_cast<int>(std::min<int64_t>(units, multiprocessors())))
+                         .shared);
+}
+
+void launch_linear(const Linear& l, int group, int rows, bool follows, cudaStream_t stream) {
+  if (group == 32) launch<32>(l, rows, follows, stream);
+  else if (group == 64) launch<64>(l, rows, follows, stream);
+  else launch<128>(l, rows, follows, stream);
+}
+
+}  // namespace moescope::cuda

@@ -1,0 +1,257 @@
+// The heart of decode: int4 weights pass once through shared memory into the tensor cores, and meet one row.
+//
+// A unit is two streams of 8 rows each, advancing 128 columns a step (`base/int4.h`: a tile): the two halves
+// of the same rows, gate and up, or a shared and a routed matrix. They are the rows 0-7 and 8-15 of
+// `mma.m16n8k16`. The row x stands in the operand's columns as two f16 halves, x = high + low, 0 and 1 for
+// the first stream, 2 and 3 for the second: codes and halves are exact, products are summed in f32, and a
+// group's sum is multiplied by its scale. So the result is that of f32 activations within 2^-22.
+//
+// Each warp copies its tiles by itself, `stages` steps ahead and across units, so memory never waits for
+// arithmetic: 64 KB a multiprocessor are on their way.
+#pragma once
+
+#include <cuda_fp16.h>
+
+#include "backend/cuda/reduce.cuh"
+#include "base/int4.h"
+
+namespace moescope::cuda {
+
+constexpr int stream_warps = 16, stream_threads = 32 * stream_warps, stream_stages = 4;
+
+/** A group's codes come in one step; its scales follow from the format. */
+template <int G>
+struct StreamTile {
+  static constexpr int groups = 128 / G, codes = 512, scales = 16 * groups;
+  static constexpr int stage = 2 * (codes + scales);
+  static constexpr int ring = stream_warps * stream_stages * stage;
+};
+
+/** An int4 matrix. */
+struct Int4 {
+  const std::byte* data = nullptr;
+  int64_t rows = 0, cols = 0;
+
+  __host__ __device__ int row_tiles() const { return static_cast<int>((rows + 7) / 8); }
+  __host__ __device__ int col_tiles() const { return static_cast<int>((cols + 127) / 128); }
+};
+
+/** Eight rows, from some column tile on. */
+struct Rows8 {
+  const std::byte *codes, *scales;
+  int tiles;
+};
+template <int G>
+__device__ Rows8 rows8(const Int4& m, int row_tile, int first, int tiles) {
+  const int64_t all = int64_t{m.row_tiles()} * m.col_tiles(), at = int64_t{row_tile} * m.col_tiles() + first;
+  return {m.data + at * StreamTile<G>::codes,
+          m.data + all * StreamTile<G>::codes + at * StreamTile<G>::scales, tiles};
+}
+
+__device__ inline void copy16(void* shared, const void* global) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(
+                   static_cast<unsigned>(__cvta_generic_to_shared(shared))),
+               "l"(global));
+}
+__device__ inline void copies_begin() { asm volatile("cp.async.commit_group;"); }
+template <int pending>
+__device__ void copies_wait() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(pending));
+}
+
+/** Waits for the kernel before this one; what does not depend on it may be done before. */
+__device__ inline void after_predecessor() {
+#if __CUDA_ARCH__ >= 900
+  cudaGridDependencySynchronize();
+#endif
+}
+/** Lets the next kernel begin with what does not depend on this one. */
+__device__ inline void let_successor_begin() {
+#if __CUDA_ARCH__ >= 900
+  cudaTriggerProgrammaticLaunchCompletion();
+#endif
+}
+
+/** Eight codes as four pairs of f16. */
+__device__ inline void codes_to_f16(uint32_t word, uint32_t (&out)[4]) {
+  constexpr uint32_t k1024 = 0x64006400;  // a code in the last bits of 1024, or 16 codes
+  const __half2 low = __halves2half2(__ushort_as_half(0x6408), __ushort_as_half(0x6408)),  // 1032
+      sixteenth = __halves2half2(__ushort_as_half(0x2c00), __ushort_as_half(0x2c00)),      // 1/16
+      high = __halves2half2(__ushort_as_half(0xd480), __ushort_as_half(0xd480));           // -72
+#pragma unroll
+  for (int i = 0; i < 2; ++i, word >>= 8) {
+    const uint32_t a = (word & 0x000f000fu) | k1024, b = (word & 0x00f000f0u) | k1024;
+    const __half2 x = __hsub2(*reinterpret_cast<const __half2*>(&a), low);
+    const __half2 y = __hfma2(*reinterpret_cast<const __half2*>(&b), sixteenth, high);
+    out[2 * i] = *reinterpret_cast<const uint32_t*>(&x);
+    out[2 * i + 1] = *reinterpret_cast<const uint32_t*>(&y);
+  }
+}
+
+__device__ inline void mma_f16(float (&c)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0,
+                               uint32_t b1) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+      "{%0,%1,%2,%3};"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+      : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+}
+
+/** A row in shared memory as two f16 planes, columns beyond it zero. */
+struct Halves {
+  __half* high = nullptr;
+  int columns = 0;  // a multiple of 128
+  /** Between the planes: 64 bytes more than whole lines, so that both are read without conflict. */
+  __host__ __device__ static constexpr int pitch(int columns) { return columns + 32; }
+  __host__ __device__ static constexpr int bytes(int columns) { return 4 * pitch(columns); }
+};
+
+/** Halves of value(i), i < n, times a power of two that brings `largest` near 2^12; returns the inverse. */
+template <class Value>
+__device__ float fill_halves(const Halves& x, int n, float largest, Value value) {
+  const int exponent = static_cast<int>(__float_as_uint(largest) >> 23) - 127;
+  const bool usual = exponent > -100 && exponent < 100;  // nothing, or nothing finite, is left as it is
+  const float up = usual ? __uint_as_float(static_cast<unsigned>(127 + 12 - exponent) << 23) : 1.0f;
+  for (int i = static_cast<int>(threadIdx.x); i < x.columns; i += stream_threads) {
+    const float v = i < n ? up * value(i) : 0.0f;
+    const __half high = __float2half_rn(v);
+    x.high[i] = high;
+    x.high[Halves::pitch(x.columns) + i] = __float2half_rn(v - __half2float(high));
+  }
+  return 1.0f / up;
+}
+
+/**
+ * Runs the streams of `tasks` = units * parts tasks, a task being one of `parts` cuts of a unit's steps,
+ * shared out over the block's warps; `part[task * 16 + 8 * stream + row]` gets each sum, and must be zero
+ * before. `place(unit, stream)` says where a stream's rows lie. Call `begin` before what is not needed for
+ * the weights, then `finish`.
+ */
+template <int G, class Place>
+class Stream {
+ public:
+  using Tile = StreamTile<G>;
+
+  __device__ Stream(std::byte* ring, int tasks, int parts, int steps, Place place)
+      : ring_(ring + static_cast<int>(threadIdx.x) / 32 * (stream_stages * Tile::stage)),
+        lane_(static_cast<int>(threadIdx.x) % 32),
+        tasks_(tasks),
+        parts_(parts),
+        steps_(steps),
+        place_(place) {
+    next_.task = static_cast<int>(threadIdx.x) / 32 - stream_warps;
+    now_ = next_;
+  }
+
+  /** Fills the ring with tasks below `limit`: all that may be read before the predecessor is done. */
+  __device__ void begin(int limit) {
+    limit_ = limit;
+    for (; filled_ < stream_stages - 1 && fetch(filled_); ++filled_) copies_begin();
+    limit_ = tasks_;
+  }
+
+  /** x(unit, stream): the halves that a stream meets. */
+  template <class X>
+  __device__ void finish(X x_of, int pitch, float* part) {
+    for (; filled_ < stream_stages - 1; ++filled_) {
+      fetch(filled_);
+      copies_begin();
+    }
+    const int g = lane_ / 4, t = lane_ % 4;
+    uint4 b = make_uint4(0, 0, 0, 0);
+    int stage = 0;
+    while (advance(now_, tasks_)) {
+      // Columns 0 and 1 of the operand meet the first stream, 2 and 3 the second, the others nothing.
+      const __half* x = x_of(now_.task / parts_, g / 2 % 2) + (g & 1) * pitch + 8 * t;
+      float total = 0;
+      for (; now_.step < now_.end; ++now_.step) {
+        copies_wait<stream_stages - 2>();
+        __syncwarp();  // the tile is there, and everyone is done with the one before, whose place is filled
+                       // again
+        fetch((stage + stream_stages - 1) % stream_stages);
+        copies_begin();
+        step(ring_ + stage * Tile::stage, x + 128 * now_.step, b, total);
+        stage = (stage + 1) % stream_stages;
+      }
+      if (t < 2) part[now_.task * 16 + 8 * t + g] = total;
+    }
+    copies_wait<0>();
+  }
+
+ private:
+  struct Cursor {
+    int task = 0, step = 0, end = 0;
+  };
+  /** To the next task with steps once the last one is done; false: there is none below the limit. */
+  __device__ bool advance(Cursor& c, int limit) const {
+    while (c.step == c.end) {
+      if (c.task + stream_warps >= limit) return false;
+      c.task += stream_warps;
+      const int q = c.task % parts_;
+      c.step = steps_ * q / parts_;
+      c.end = steps_ * (q + 1) / parts_;
+    }
+    return true;
+  }
+
+  /** Copies the next step's tiles; false: there is none. */
+  __device__ bool fetch(int stage) {
+    if (next_.step == next_.end) {
+      if (!advance(next_, limit_)) return false;
+      for (int s = 0; s < 2; ++s) from_[s] = place_(next_.task / parts_, s);
+    }
+    std::byte* to = ring_ + stage * Tile::stage;
+#pragma unroll
+    for (int s = 0; s < 2; ++s) {
+      // Where one stream is shorter its last tile comes again, and meets zeros.
+      const int64_t tile = min(next_.step, from_[s].tiles - 1);
+      copy16(to + s * Tile::codes + lane_ * 16, from_[s].codes + tile * Tile::codes + lane_ * 16);
+      if (lane_ < Tile::scales / 16)
+        copy16(to + 2 * Tile::codes + s * Tile::scales + lane_ * 16,
+               from_[s].scales + tile * Tile::scales + lane_ * 16);
+    }
+    ++next_.step;
+    return true;
+  }
+
+  __device__ void step(const std::byte* tile, const __half* x, uint4& b, float& total) const {
+    const int g = lane_ / 4, t = lane_ % 4;
+    uint4 codes[2];
+    for (int s = 0; s < 2; ++s)
+      codes[s] = *reinterpret_cast<const uint4*>(tile + s * Tile::codes + lane_ * 16);
+    // Odd lanes have the sums of the second stream.
+    const __half* scale =
+        reinterpret_cast<const __half*>(tile + 2 * Tile::codes + (t & 1) * Tile::scales) + g * Tile::groups;
+    float c[4];
+#pragma unroll
+    for (int w = 0; w < 4; ++w) {
+      if (lane_ < 16) b = *reinterpret_cast<const uint4*>(x + 32 * w);
+      uint32_t first[4], second[4];
+      codes_to_f16(word(codes[0], w), first);
+      codes_to_f16(word(codes[1], w), second);
+      if (w % (G / 32) == 0) c[0] = c[1] = c[2] = c[3] = 0;
+      mma_f16(c, first[0], second[0], first[1], second[1], b.x, b.y);
+      mma_f16(c, first[2], second[2], first[3], second[3], b.z, b.w);
+      if ((w + 1) % (G / 32) == 0)
+        total += __half2float(scale[w / (G / 32)]) * (t & 1 ? c[2] + c[3] : c[0] + c[1]);
+    }
+  }
+  __device__ static uint32_t word(const uint4& v, int w) {
+    return w == 0 ? v.x : w == 1 ? v.y : w == 2 ? v.z : v.w;
+  }
+
+  std::byte* ring_;
+  int lane_, tasks_, parts_, steps_, limit_ = 0, filled_ = 0;
+  Place place_;
+  Cursor next_, now_;
+  Rows8 from_[2];
+};
+
+/** The sum of a unit's parts: row of the first stream, or of the second. */
+__device__ inline float unit_sum(const float* part, int parts, int unit, int stream, int row) {
+  float sum = 0;
+  for (int q = 0; q < parts; ++q) sum += part[(unit * parts + q) * 16 + 8 * stream + row];
+  return sum;
+}
+
+}  // namespace moescope::cuda
