@@ -83,12 +83,14 @@ void load_int4(const Matrix& m, float* dst, int64_t begin, int64_t end) {
   const uint32_t* words = static_cast<const uint32_t*>(m.data);
   const uint16_t* scales =
       reinterpret_cast<const uint16_t*>(static_cast<const std::byte*>(m.data) + at.code_bytes());
-  for (int64_t r = begin; r < end; ++r)
+  for (int64_t r = begin; r < end; ++r, dst += m.cols)
     for (int64_t c0 = 0; c0 < m.cols; c0 += 8) {
       const uint32_t word = words[at.word_at(r, c0)];
       const float scale = from_f16(scales[at.scale_at(r, c0)]);
-      for (int64_t c = c0; c < std::min(c0 + 8, m.cols); ++c)
-        *dst++ = static_cast<float>(static_cast<int>(word >> Int4Layout::shift_of(c) & 15u) - 8) * scale;
+      float eight[8];
+      for (int j = 0; j < 8; ++j)
+        eight[j] = static_cast<float>(static_cast<int>(word >> Int4Layout::shift_of(j) & 15u) - 8) * scale;
+      std::copy_n(eight, std::min<int64_t>(8, m.cols - c0), dst + c0);
     }
 }
 
