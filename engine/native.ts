@@ -70,7 +70,8 @@ export interface LoadSpec {
   weights: WeightSource[];
   /** Seeded random weights instead of files: matrices N(0, std), norms 1. */
   random?: { seed: number; std: number };
-  format: "f32" | "bf16";
+  /** int4_32: 4 bits and, of 32 neighbours of a row, one f16 scale; router and norms are f32 then, the embedding bf16. */
+  format: "f32" | "bf16" | "int4_32" | "int4_64" | "int4_128";
   /** `cuda`: the first GPU; `math` and `threads` say nothing then. Default: cpu. Throws `device` when there is none. */
   device?: "cpu" | "cuda";
   /** `exact`: straight-line f32, the oracle. `fast`: SIMD and threads. */

@@ -23,7 +23,13 @@ export function layerParameters(f: ModelFacts, layer: LayerFacts): { attention: 
   return { attention, ffn };
 }
 
-const BYTES: Record<string, number> = { f32: 4, bf16: 2, f16: 2, fp8: 1, int4: 0.5, "int4-meta": 0.5 };
+const BYTES: Record<string, number> = {
+  f32: 4,
+  bf16: 2,
+  int4_32: 0.5 + 2 / 32,
+  int4_64: 0.5 + 2 / 64,
+  int4_128: 0.5 + 2 / 128,
+};
 
 /** All weights, and those that one token passes through (of the embedding, a row). */
 function totals(f: ModelFacts, tied: boolean): { parameters: number; active: number } {

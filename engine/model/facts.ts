@@ -1,10 +1,13 @@
 import type { Config } from "../checkpoint/config.ts";
 import { invFreq, invFreq64 } from "../checkpoint/rope.ts";
-import type { NativeConfig } from "../native.ts";
+import type { LoadSpec, NativeConfig } from "../native.ts";
 import type { ModelFacts } from "../run/captured.ts";
 
 export type RopeMode = "hf" | "accurate";
-export type WeightFormat = "f32" | "bf16";
+/** As the engine names it: int4 with the size of its groups. */
+export type WeightFormat = LoadSpec["format"];
+/** As it is asked for. */
+export type WeightName = "f32" | "bf16" | "int4";
 
 export const nativeConfig = (c: Config, rope: RopeMode): NativeConfig => ({
   vocab: c.vocab,

@@ -13,14 +13,13 @@ import { type GenerateOptions, type RunOptions, StepQueue, type Stream } from ".
 import { type Input, readInput, readNow, type Sequence } from "./input.ts";
 import type { Layer } from "./layer.ts";
 import { Memory } from "./memory.ts";
-import { configOf, type LoadOptions, weightFormat } from "./options.ts";
+import { configOf, type LoadOptions, type WeightOptions, weightFormat } from "./options.ts";
 import { freeBytes, kvParts, Plan, weightParts } from "./plan.ts";
 import { openFolder, openRandom, type RandomOptions, type Shared } from "./shared.ts";
 import { modelBundle, modelText, type Shown } from "./show.ts";
 
-export interface PlanOptions {
-  /** Default "bf16". */
-  readonly weights?: "bf16" | "f32" | (string & {});
+/** `weights` is "bf16" when it is left out. */
+export interface PlanOptions extends WeightOptions {
   /** Tokens a sequence. Default: what the model states, 8,192 at most. */
   readonly context?: number;
   /** Default 1. */
@@ -52,7 +51,7 @@ export class Model implements Disposable {
 
   /**
    * Loads a model: a shipped name ("tiny-scout"), a folder in Hugging Face layout, or a hub id in the local cache. All files are
-   * checked before a weight is read.
+   * checked before a weight is read. `{ weights: "int4" }` rounds while loading; no file of another format is needed.
    *
    * Errors: `CheckpointError`, `ConfigError`, `ArchitectureError`, `MemoryError`, `DeviceError`, `CancelledError`.
    */
@@ -79,10 +78,10 @@ export class Model implements Disposable {
   }
 
   /**
-   * Bytes by part before anything is loaded.
+   * Bytes by part before anything is loaded, as the CPU's SIMD path lays them out.
    *
    * ```ts
-   * Model.plan("scout", { weights: "bf16", context: 131072 })
+   * Model.plan("scout", { weights: "int4", context: 131072 })
    * ```
    */
   static plan(like: string | object, o: PlanOptions = {}): Plan {
@@ -95,7 +94,7 @@ export class Model implements Disposable {
           what: `${n} is not a number of them`,
           fix: "Give a whole number of at least 1",
         });
-    const parts = [...weightParts(config, weightFormat(o.weights) ?? "bf16"), ...kvParts(config, sequences, context)];
+    const parts = [...weightParts(config, weightFormat(o) ?? "bf16"), ...kvParts(config, sequences, context)];
     return new Plan(`${name}, context ${context}`, parts, freeBytes(), 0);
   }
 

@@ -91,19 +91,32 @@ function planText(name: string, plan: Plan): string {
 
 export const freeBytes = (): number => (hasNative() ? native().info().free : freemem());
 
-/** Weights by part. Norms and the router are kept in f32 in every format. */
+const upTo = (n: number, unit: number): number => Math.ceil(n / unit) * unit;
+
+/** A matrix that multiplies. The CPU's SIMD path keeps f32 and bf16 in panels of 32 rows, filled up with zeros; int4 comes in tiles of 8
+ * rows by 128 columns everywhere. */
+export function matrixBytes(format: WeightFormat, rows: number, cols: number): number {
+  if (format === "f32" || format === "bf16") return upTo(rows, 32) * cols * (format === "f32" ? 4 : 2);
+  const values = upTo(rows, 8) * upTo(cols, 128);
+  return values / 2 + (2 * values) / Number(format.slice("int4_".length));
+}
+
+/** Weights by part. Norms and the router are kept in f32 in every format, the embedding is bf16 beside int4. */
 export function weightParts(c: Config, format: WeightFormat): PartBytes[] {
-  const unit = format === "f32" ? 4 : 2;
+  const matrix = (rows: number, cols: number) => matrixBytes(format, rows, cols);
+  const mlp = (width: number) => 2 * matrix(width, c.d) + matrix(c.d, width);
+  const [q, kv] = [c.heads * c.headDim, c.kvHeads * c.headDim];
   const moe = c.layerFacts.filter((l) => l.moe).length;
   const dense = c.layers - moe;
+  const embed = format === "f32" ? "f32" : "bf16";
   const list: [string, number][] = [
-    ["embed", c.vocab * c.d * unit],
-    ["head", c.tied ? 0 : c.vocab * c.d * unit],
-    ["attention", c.layers * c.d * c.headDim * (2 * c.heads + 2 * c.kvHeads) * unit],
-    ["experts", moe * c.experts * 3 * c.d * c.ff * unit],
-    ["shared", moe * 3 * c.d * c.ff * unit],
-    ["dense", dense * 3 * c.d * c.ffDense * unit],
-    ["router", moe * c.experts * c.d * 4],
+    ["embed", c.tied ? matrixBytes(embed, c.vocab, c.d) : c.vocab * c.d * (embed === "f32" ? 4 : 2)],
+    ["head", c.tied ? 0 : matrix(c.vocab, c.d)],
+    ["attention", c.layers * (matrix(q, c.d) + 2 * matrix(kv, c.d) + matrix(c.d, q))],
+    ["experts", moe * c.experts * mlp(c.ff)],
+    ["shared", moe * mlp(c.ff)],
+    ["dense", dense * mlp(c.ffDense)],
+    ["router", moe * matrixBytes("f32", c.experts, c.d)],
     ["norms", (2 * c.layers + 1) * c.d * 4],
   ];
   return list.filter(([, bytes]) => bytes > 0).map(([part, bytes]) => ({ part, place: "memory", bytes }));

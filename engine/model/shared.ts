@@ -69,7 +69,7 @@ export async function openRandom(like: string | object, o: RandomOptions): Promi
       refuseMemory(
         `Model.random("${name}")`,
         weightParts(config, format),
-        'Use { weights: "bf16" } or a smaller config; Model.plan shows the parts',
+        'Use { weights: "int4" } or a smaller config; Model.plan shows the parts',
       ),
     );
   const about: About = {

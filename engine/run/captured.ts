@@ -18,7 +18,7 @@ export interface LayerFacts {
 /** What pictures and tables need to know of the model. */
 export interface ModelFacts {
   readonly name: string;
-  /** "f32", "bf16", … */
+  /** "f32", "bf16", or of int4 the groups too: "int4_32". */
   readonly weights: string;
   readonly rope: string;
   readonly d: number;

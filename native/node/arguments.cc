@@ -162,7 +162,12 @@ LoadSpec read_load_spec(const Fields& f) {
     s.random = {static_cast<uint64_t>(r.integer("seed", 0, exact_max)), r.number("std")};
     if (!std::isfinite(s.random->std)) fail(Code::argument, r.path("std"), "must be finite");
   }
-  s.format = one_of<Format>(f, "format", {{"f32", Format::f32}, {"bf16", Format::bf16}});
+  s.format = one_of<Format>(f, "format",
+                            {{"f32", Format::f32},
+                             {"bf16", Format::bf16},
+                             {"int4_32", Format::int4_32},
+                             {"int4_64", Format::int4_64},
+                             {"int4_128", Format::int4_128}});
   if (f.has("device")) s.cuda = one_of<bool>(f, "device", {{"cpu", false}, {"cuda", true}});
   s.fast = one_of<bool>(f, "math", {{"exact", false}, {"fast", true}});
   s.threads = small(f, "threads", 0, 1024);

@@ -141,6 +141,7 @@ function config(m: Mutator): void {
   if (raw === undefined) return;
   const c = readConfig(raw, "config.json");
   weightParts(c, "bf16");
+  weightParts(c, "int4_32");
   kvParts(c, 1, 1000);
   invFreq(c.rope, c.headDim);
 }

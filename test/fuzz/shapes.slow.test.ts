@@ -69,12 +69,17 @@ function ambiguous(a: Run, b: Run): boolean {
   return false;
 }
 
+const FORMATS = [
+  { weights: "f32" },
+  { weights: "bf16" },
+  ...[32, 64, 128].map((group) => ({ weights: "int4", group })),
+];
 const silent = { onProgress: () => {} };
 
 async function compare(seed: number): Promise<"same" | "ambiguous"> {
   const r = random(seed);
   const config = shape(r);
-  const o = { seed: r(1000), std: 0.15, weights: pick(r, ["f32", "bf16"]), threads: 1 + r(3), ...silent };
+  const o = { seed: r(1000), std: 0.15, ...pick(r, FORMATS), threads: 1 + r(3), ...silent };
   const inputs = Array.from({ length: 1 + r(3) }, () => ({
     ids: Array.from({ length: 1 + r(r(4) === 0 ? 150 : 24) }, () => r(config["vocab_size"] as number)),
   }));

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <vector>
 
+#include "backend/cpu/plain_store.h"
 #include "base/number.h"
 #include "model/weights.h"
 
@@ -28,8 +30,16 @@ float dot(const T* w, const float* x, int64_t n) {
   return sum[0];
 }
 
-/** y = W x, W [rows, cols] row-major. */
+/** y = W x, W as `plain_store.h` keeps it. */
 inline void multiply(const Matrix& w, const float* x, float* y) {
+  if (group_of(w.format) > 0) {
+    std::vector<float> row(static_cast<size_t>(w.cols));
+    for (int64_t r = 0; r < w.rows; ++r) {
+      load_rows(w, row.data(), r, r + 1);
+      y[r] = dot(row.data(), x, w.cols);
+    }
+    return;
+  }
   for (int64_t r = 0; r < w.rows; ++r)
     y[r] = w.format == Format::f32 ? dot(static_cast<const float*>(w.data) + r * w.cols, x, w.cols)
                                    : dot(static_cast<const uint16_t*>(w.data) + r * w.cols, x, w.cols);

@@ -23,7 +23,11 @@ using kernels::Product;
 
 inline size_t at(int64_t i) { return static_cast<size_t>(i); }
 inline kernels::Format kernel_format(Format f) {
-  return f == Format::f32 ? kernels::Format::f32 : kernels::Format::bf16;
+  return f == Format::f32       ? kernels::Format::f32
+         : f == Format::bf16    ? kernels::Format::bf16
+         : f == Format::int4_32 ? kernels::Format::int4_32
+         : f == Format::int4_64 ? kernels::Format::int4_64
+                                : kernels::Format::int4_128;
 }
 inline kernels::Packed packed(const Matrix& m) { return {m.data, kernel_format(m.format), m.rows, m.cols}; }
 inline const float* vector(const Matrix& m) { return static_cast<const float*>(m.data); }

@@ -1,4 +1,4 @@
-// Matrices kept row after row.
+// Matrices kept row after row, those of int4 as `base/int4.h` lays them out.
 #pragma once
 
 #include <cstdint>

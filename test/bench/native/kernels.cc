@@ -2,7 +2,7 @@
 //   kernels-bench            everything, as a table
 //   kernels-bench machine    the two limits alone, as JSON
 //   kernels-bench matmul | attention | rows
-//   kernels-bench product <m> <n> <k> <f32|bf16> <threads>
+//   kernels-bench product <m> <n> <k> <f32|bf16|int4_32|int4_64|int4_128> <threads>
 //   kernels-bench attend <rows> <past> <heads> <kv heads> <head dim> <threads>
 #include <cstdio>
 
@@ -11,6 +11,8 @@
 namespace {
 
 using namespace bench;
+
+constexpr const char* format_names[] = {"f32", "bf16", "int4_32", "int4_64", "int4_128"};
 
 /** Times y = W x with weights that are read from memory, not from the caches: as many copies as fill the
  * buffer take turns. */
@@ -37,14 +39,14 @@ double product_seconds(const Kernels& kernels, const Memory& memory, Format form
 void products(const Kernels& kernels, const Memory& memory, double flops, double bandwidth, int threads) {
   std::printf("\nmatmul, %s, %d thread%s: ms | GFLOP/s, %% of peak | GB/s of weights, %% of read bandwidth\n",
               name(kernels.isa), threads, threads > 1 ? "s" : "");
-  for (Format format : {Format::f32, Format::bf16})
+  for (Format format : {Format::f32, Format::bf16, Format::int4_32, Format::int4_128})
     for (int64_t d : {160, 256, 512, 1024, 2048})
       for (int64_t m : {1, 4, 16, 64, 256, 1024}) {
         const double s = product_seconds(kernels, memory, format, m, d, d, threads, false);
         const double g = 2. * double(m) * double(d) * double(d) / s / 1e9,
                      b = double(packed_bytes(format, d, d)) / s / 1e9;
-        std::printf("  %-4s d %5d m %5d  %9.4f ms  %7.1f GFLOP/s %5.1f %%  %6.1f GB/s %5.1f %%\n",
-                    format == Format::f32 ? "f32" : "bf16", int(d), int(m), s * 1e3, g, 100 * g / flops, b,
+        std::printf("  %-8s d %5d m %5d  %9.4f ms  %7.1f GFLOP/s %5.1f %%  %6.1f GB/s %5.1f %%\n",
+                    format_names[int(format)], int(d), int(m), s * 1e3, g, 100 * g / flops, b,
                     100 * b / bandwidth);
       }
   for (int64_t m : {1, 64, 1024}) {
@@ -142,7 +144,9 @@ int main(int argc, char** argv) {
   const Memory memory(size_t{768} << 20);
   if (argc == 7 && !std::strcmp(argv[1], "product")) {
     const int64_t m = std::atoll(argv[2]), n = std::atoll(argv[3]), d = std::atoll(argv[4]);
-    const Format format = argv[5][0] == 'b' ? Format::bf16 : Format::f32;
+    int named = 0;
+    while (named < 4 && std::strcmp(argv[5], format_names[named])) ++named;
+    const Format format = Format(named);
     const double s = product_seconds(kernels(isa), memory, format, m, n, d, std::atoi(argv[6]), false);
     std::printf("%.4f ms  %.1f GFLOP/s  %.1f GB/s\n", s * 1e3, 2. * double(m * n * d) / s / 1e9,
                 double(packed_bytes(format, n, d)) / s / 1e9);

@@ -5,7 +5,7 @@ import { loadavg, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { type Config, readConfig } from "../../../engine/checkpoint/config.ts";
 import { keep, type Line, table, verdict } from "../report.ts";
-import { measure, open, type Timing } from "./ours.ts";
+import { type Format, measure, open, type Timing } from "./ours.ts";
 import { measurePeer, type PeerResult, python } from "./peer.ts";
 import { activeWeights, decodeBytes, prefillFlops } from "./work.ts";
 
@@ -58,7 +58,7 @@ interface Case {
 
 interface Row {
   model: string;
-  format: "f32" | "bf16";
+  format: Format;
   limits: Machine;
   ours: Timing;
   peer: PeerResult | null;
@@ -78,6 +78,15 @@ function better(a: Machine, b: Machine): Machine {
   return best;
 }
 
+/** Of a weight. */
+const BYTES: Record<Format, number> = {
+  f32: 4,
+  bf16: 2,
+  int4_32: 0.5 + 2 / 32,
+  int4_64: 0.5 + 2 / 64,
+  int4_128: 0.5 + 2 / 128,
+};
+
 const ids = (config: Config, rows: number): Int32Array =>
   Int32Array.from({ length: rows }, (_, i) => (i * 7919 + ((i * i) % 104729)) % Math.min(config.vocab, 4000));
 
@@ -87,7 +96,7 @@ function configFolder(raw: object): string {
   return folder;
 }
 
-async function one(c: Case, format: "f32" | "bf16", program: string | null): Promise<Row> {
+async function one(c: Case, format: Format, program: string | null): Promise<Row> {
   const config = readConfig(c.raw, "config.json");
   const input = ids(config, c.rows);
   // The memory of a shared host gives more at one time than at another: the limits are taken around the measurement.
@@ -97,19 +106,21 @@ async function one(c: Case, format: "f32" | "bf16", program: string | null): Pro
   model.release();
   const limits = better(before, machineLimits());
   const folder = c.folder ?? configFolder(c.raw);
-  const peer = program
-    ? measurePeer(program, {
-        folder,
-        random: !c.folder,
-        format,
-        threads: limits.cores,
-        ids: input,
-        decodeTokens: c.decodeTokens,
-      })
-    : null;
+  // transformers has no int4 of this kind.
+  const peer =
+    program && (format === "f32" || format === "bf16")
+      ? measurePeer(program, {
+          folder,
+          random: !c.folder,
+          format,
+          threads: limits.cores,
+          ids: input,
+          decodeTokens: c.decodeTokens,
+        })
+      : null;
   if (!c.folder) rmSync(folder, { recursive: true });
   const gflops = prefillFlops(config, c.rows) / ours.prefill / 1e9;
-  const gbs = decodeBytes(config, format === "f32" ? 4 : 2, c.rows >> 2) / ours.decode / 1e9;
+  const gbs = decodeBytes(config, BYTES[format], c.rows >> 2) / ours.decode / 1e9;
   return {
     model: c.name,
     format,
@@ -149,7 +160,7 @@ cases.push({ name: "wide", raw: WIDE, folder: null, rows: 1024, decodeTokens: 16
 
 const rows: Row[] = [];
 for (const c of cases)
-  for (const format of ["bf16", "f32"] as const) {
+  for (const format of ["bf16", "int4_32", "int4_128", "f32"] as const) {
     process.stderr.write(`bench: ${c.name} ${format}\n`);
     rows.push(await one(c, format, program));
   }
@@ -204,7 +215,10 @@ const asked = (what: string, figure: string, limit: string, met: boolean | undef
 for (const r of rows) {
   const name = `${r.model} ${r.format}`;
   const [prefill, decode] = [best(r.peer, "prefill"), best(r.peer, "decode")];
-  if (r.model === "tiny-scout") {
+  if (r.model === "tiny-scout" && r.format.startsWith("int4")) {
+    const bf16 = rows.find((x) => x.model === r.model && x.format === "bf16")!;
+    asked(`${name}: decode against bf16`, times(bf16.ours.decode, r.ours.decode), "", undefined);
+  } else if (r.model === "tiny-scout") {
     asked(
       `${name}: 1k-token prefill against transformers`,
       times(prefill, r.ours.prefill),

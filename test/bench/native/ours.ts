@@ -3,7 +3,9 @@ import type { Config } from "../../../engine/checkpoint/config.ts";
 import { readCheckpoint } from "../../../engine/checkpoint/folder.ts";
 import { native } from "../../../engine/model/addon.ts";
 import { nativeConfig } from "../../../engine/model/facts.ts";
-import type { CaptureSpec, NativeModel } from "../../../engine/native.ts";
+import type { CaptureSpec, LoadSpec, NativeModel } from "../../../engine/native.ts";
+
+export type Format = LoadSpec["format"];
 
 export interface Timing {
   /** Best seconds of a prefill of all ids. */
@@ -19,7 +21,7 @@ export interface Timing {
 export async function open(
   config: Config,
   folder: string | null,
-  format: "f32" | "bf16",
+  format: Format,
   threads: number,
   device: "cpu" | "cuda" = "cpu",
 ): Promise<NativeModel> {

@@ -40,7 +40,14 @@ test("options that are none", async () => {
   await fault(() => Model.load(path, { device: "cuda", math: "exact" }), "argument", "oracle");
   await fault(() => Model.load(path, { device: "tpu" }), "argument", '"tpu"');
   await fault(() => Model.load(path, { weights: "bf61" }), "argument", '"bf16"');
-  await fault(() => Model.load(path, { weights: "int4" }), "argument", "not built yet");
+  for (const weights of ["int4-meta", "fp8"])
+    await fault(() => Model.load(path, { weights }), "argument", `"${weights}" is not built yet`, '"f32" and "int4"');
+  await fault(() => Model.load(path, { weights: "int4_32" }), "argument", '"int4"');
+  for (const group of [96, 0, NaN, "32" as never])
+    await fault(() => Model.load(path, { weights: "int4", group }), "argument", "option group", "32, 64 or 128");
+  await fault(() => Model.load(path, { group: 32 }), "argument", "option group", '{ weights: "int4" }');
+  await fault(() => Model.random(SMALL, { weights: "bf16", group: 32 }), "argument", "bf16 weights have no groups");
+  await fault(() => Model.plan("scout", { weights: "int4", group: 48 }), "argument", "48", "32, 64 or 128");
   await fault(() => Model.load(path, { rope: "fp64" }), "argument", '"accurate"');
   await fault(() => Model.load(path, { threads: -1 }), "argument", "threads");
   await fault(() => Model.load(path, { math: "quick" }), "argument", '"exact"');

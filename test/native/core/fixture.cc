@@ -13,6 +13,10 @@
 
 namespace fixture {
 
+std::string name_of(Format f) {
+  return f == Format::f32 ? "f32" : f == Format::bf16 ? "bf16" : "int4_" + std::to_string(group_of(f));
+}
+
 double Draw::uniform() { return moescope::uniform(key, count++); }
 float Draw::normal(float std) { return std * normal4(key, count++, 7)[0]; }
 

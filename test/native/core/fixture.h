@@ -19,6 +19,9 @@ using namespace moescope;
 
 using Values = std::map<std::string, std::vector<float>>;
 
+constexpr Format all_formats[] = {Format::f32, Format::bf16, Format::int4_32, Format::int4_64, Format::int4_128};
+std::string name_of(Format);
+
 struct Draw {
   uint64_t key;
   uint64_t count = 0;
@@ -30,7 +33,7 @@ struct Draw {
 /** A small random shape with every rule in it: odd widths, grouped heads, RoPE and NoPE, chunked and global,
  * dense and MoE. */
 Config random_config(Draw&);
-/** All numbers are bf16 numbers, so that every format holds the same model. */
+/** All numbers are bf16 numbers, so that f32 and bf16 hold the same model. */
 Values random_weights(const Config&, Draw&);
 
 /** Where tests ask for the fast path, they get the CUDA backend. */

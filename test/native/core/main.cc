@@ -24,9 +24,9 @@ int main(int argc, char** argv) {
     const char* name;
     void (*run)();
   };
-  std::vector<Suite> suites = {Suite{"basics", test_basics}, Suite{"model", test_model},
-                               Suite{"order", test_order}, Suite{"edits", test_edits},
-                               Suite{"faults", test_faults}};
+  std::vector<Suite> suites = {Suite{"basics", test_basics}, Suite{"int4", test_int4},
+                               Suite{"model", test_model},   Suite{"order", test_order},
+                               Suite{"edits", test_edits},   Suite{"faults", test_faults}};
   if (cuda) suites.insert(suites.end(), {Suite{"cuda", test_cuda}, Suite{"cuda_fast", test_cuda_fast}});
   for (const Suite& s : suites) {
     if (words.size() > (cuda ? 1u : 0u) && std::find(words.begin(), words.end(), s.name) == words.end())

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "check.h"
+#include "int4_twin.h"
 #include "suites.h"
 #include "twin.h"
 
@@ -76,16 +77,15 @@ void test_model() {
     const Config c = random_config(draw);
     const Values values = random_weights(c, draw);
     const std::vector<int32_t> ids = random_ids(c, draw, 1 + draw.below(45));
-    const twin::Sites want = twin::run(c, values, ids);
-    if (margin(want, c) < 1e-5) continue;
-    ++compared;
-    const std::string model = "model " + std::to_string(seed);
-    for (const bool fast : {false, true})
-      for (const Format format : {Format::f32, Format::bf16}) {
+    for (const Format format : all_formats) {
+      const twin::Sites want = twin::run(c, int4_twin::held(c, values, format), ids);
+      if (margin(want, c) < 1e-5) continue;
+      ++compared;
+      for (const bool fast : {false, true}) {
         const auto loaded = load(c, values, fast, format);
         const RunResult r = forward(loaded, ids, every_site(c));
-        const std::string path =
-            model + (fast ? " fast " : " exact ") + (format == Format::f32 ? "f32 " : "bf16 ");
+        const std::string path = "model " + std::to_string(seed) + (fast ? " fast " : " exact ") +
+                                 name_of(format) + " ";
         for (const Captured& got : r.captures)
           compare(values_of(got, c), want.at(label(got.site, got.layer)), 1e-5,
                   path + label(got.site, got.layer), got.site);
@@ -113,6 +113,7 @@ void test_model() {
         check::that(std::isnan(r.logprob.as<float>()[0]) && r.rank.as<int32_t>()[0] == -1,
                     path + "a first token has no logprob");
       }
+    }
   }
-  check::that(compared >= 30, "too many random models had narrow routing margins");
+  check::that(compared >= 150, "too many random models had narrow routing margins");
 }

@@ -2,6 +2,7 @@
 // the same bits.
 #include <cmath>
 #include <cstring>
+#include <iterator>
 
 #include "check.h"
 #include "fixture.h"
@@ -51,13 +52,14 @@ std::vector<float> in_pieces(const std::shared_ptr<Model>& m, const std::vector<
 void one_model(uint64_t seed, bool fast) {
   Draw draw{seed};
   const Config c = random_config(draw);
-  const auto m = load(c, random_weights(c, draw), fast);
+  const Format format = all_formats[seed % std::size(all_formats)];
+  const auto m = load(c, random_weights(c, draw), fast, format);
   const int n = 20 + draw.below(40);
   const std::vector<int32_t> ids = random_ids(c, draw, n);
   const RunResult whole = forward(m, ids, ends);
   const float* want = whole.captures[0].data.as<float>();
   const size_t vocab = static_cast<size_t>(c.vocab), size = vocab * ids.size();
-  const std::string what = "order, model " + std::to_string(seed) + (fast ? " fast " : " exact ");
+  const std::string what = "order, model " + std::to_string(seed) + (fast ? " fast " : " exact ") + name_of(format) + " ";
 
   for (const int tile : {1, 2, 7, n - 1}) {
     const RunResult r = forward(m, ids, ends, {}, tile);
@@ -124,7 +126,7 @@ void one_model(uint64_t seed, bool fast) {
   if (fast) {
     Draw same_draw{seed};
     const Config copy = random_config(same_draw);
-    const auto alone = load(copy, random_weights(copy, same_draw), true, Format::f32, 1);
+    const auto alone = load(copy, random_weights(copy, same_draw), true, format, 1);
     const RunResult r = forward(alone, ids, ends);
     same(r.captures[0].data.as<float>(), want, size, false, what + "one thread");
   }

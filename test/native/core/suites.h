@@ -1,6 +1,7 @@
 #pragma once
 
 void test_basics();  // numbers, random numbers, sampling
+void test_int4();    // the rounding against its twin, the layout, what either backend keeps
 void test_model();   // exact against the double twin, fast against exact, at every site
 void test_order();   // tiles, decode, resumed states, batches: the same values
 void test_edits();   // every edit, its filter, and what it must not touch

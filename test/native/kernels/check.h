@@ -58,6 +58,14 @@ struct Random {
   }
 };
 
+constexpr moescope::kernels::Format formats[] = {
+    moescope::kernels::Format::f32, moescope::kernels::Format::bf16, moescope::kernels::Format::int4_32,
+    moescope::kernels::Format::int4_64, moescope::kernels::Format::int4_128};
+inline std::string name(moescope::kernels::Format f) {
+  constexpr const char* names[] = {"f32", "bf16", "int4_32", "int4_64", "int4_128"};
+  return names[static_cast<int>(f)];
+}
+
 /** A random matrix in a weight format: packed, and as what it stands for. */
 struct Weights {
   moescope::kernels::Packed packed;

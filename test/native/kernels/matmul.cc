@@ -22,7 +22,7 @@ void one(const Kernels& kernels, const Case& c, uint64_t seed, int threads) {
   Random random(seed);
   const std::string name = std::string(moescope::kernels::name(kernels.isa)) + " matmul m" +
                            std::to_string(c.m) + " n" + std::to_string(c.n) + " k" + std::to_string(c.k) +
-                           (c.format == Format::f32 ? " f32" : " bf16") + (c.pair ? " swiglu" : "") +
+                           " " + check::name(c.format) + (c.pair ? " swiglu" : "") +
                            (c.gathered ? " gathered" : "") + (c.scaled ? " scaled" : "") +
                            (c.add ? " add" : "") + " threads" + std::to_string(threads);
   Weights w(random, c.n, c.k, c.format), up(random, c.n, c.k, c.format);
@@ -95,7 +95,7 @@ void invariant(const Kernels& kernels, Format format, int64_t n, int64_t k, bool
 
 void matmul_suite(const Kernels& kernels) {
   uint64_t seed = 1;
-  for (Format format : {Format::f32, Format::bf16}) {
+  for (Format format : check::formats) {
     for (int64_t m = 1; m <= 27; ++m)
       one(kernels, {m, 75, 133, format, m % 3 == 0, m % 2 == 0, m % 4 == 1, m % 5 == 0}, ++seed,
           1 + int(m % 3));

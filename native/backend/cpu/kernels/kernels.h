@@ -1,8 +1,9 @@
 // The fast number path of the CPU backend: everything between two sites of a layer, for prefill and for
 // decode.
 //
-// Activations are f32 throughout. Weights are f32 or bf16 and are widened exactly, so results differ from a
-// straight-line f32 evaluation of the same weights by the order of summation only (about 1e-6 relative).
+// Activations are f32 throughout. Weights are f32, bf16 or int4 and are widened exactly, so results differ
+// from a straight-line f32 evaluation of the same weights by the order of summation only (about 1e-6
+// relative).
 //
 // A row's result of `matmul` does not depend on the rows computed beside it, on the thread count, nor on the
 // sharing out of work: the same row gives the same bits in prefill and in decode on the same instruction set.
@@ -20,7 +21,11 @@
 namespace moescope::kernels {
 
 enum class Isa : uint8_t { generic, neon, avx2, avx512 };
-enum class Format : uint8_t { f32, bf16 };
+enum class Format : uint8_t { f32, bf16, int4_32, int4_64, int4_128 };
+/** Neighbours along k that share a scale; 0: a value stands for itself. */
+constexpr int group_of(Format f) {
+  return f == Format::int4_32 ? 32 : f == Format::int4_64 ? 64 : f == Format::int4_128 ? 128 : 0;
+}
 
 /** Best instruction set of this machine, or what MOESCOPE_ISA (generic, neon, avx2, avx512) asks for if the
  * machine has it. */
@@ -44,7 +49,11 @@ struct Run {
  * in the low half), so that one shift and one mask widen a whole load; f32 values are in order. The layout is
  * the same for every instruction set. Reading it panel by panel is one sequential stream, which is what
  * decode lives on, and prefill's register tiles need no packing at run time. `data` is 64-byte aligned; huge
- * pages help (madvise). */
+ * pages help (madvise).
+ *
+ * int4: the words and scales of `base/int4.h` in another order. A panel is blocks of 128 k, the last one
+ * filled up with zeros; a block is [k / 8][32] words, then [128 / group][32] f16 scales. The last panel ends
+ * with the group of 8 rows that holds row n - 1, so that the bytes are those of `base/int4.h`. */
 struct Packed {
   const void* data = nullptr;
   Format format = Format::f32;
@@ -53,7 +62,17 @@ struct Packed {
 };
 constexpr int64_t panel_rows = 32;
 constexpr int64_t panels(int64_t n) { return (n + panel_rows - 1) / panel_rows; }
+constexpr int64_t int4_block = 128;
+/** Bytes of 128 k of so many rows. */
+constexpr int64_t int4_block_bytes(Format f, int64_t rows) { return rows * (64 + 256 / group_of(f)); }
+/** Rows of an int4 panel as it is stored. */
+constexpr int64_t int4_panel_rows(int64_t n, int64_t panel) {
+  const int64_t rest = (n - panel * panel_rows + 7) / 8 * 8;
+  return rest < panel_rows ? rest : panel_rows;
+}
 constexpr size_t packed_bytes(Format f, int64_t n, int64_t k) {
+  if (group_of(f) > 0)
+    return static_cast<size_t>((k + int4_block - 1) / int4_block * int4_block_bytes(f, (n + 7) / 8 * 8));
   return static_cast<size_t>(panels(n)) * panel_rows * static_cast<size_t>(k) * (f == Format::f32 ? 4 : 2);
 }
 

@@ -1,9 +1,8 @@
 // y (+)= W x, and silu(W x) * (Up x): row groups of any size against packed matrices (see Packed).
 //
 // Serves n, k from 32 to 16k with m from 1 (decode: every weight byte is read once) to thousands of rows
-// (prefill: 2 m n k flops). A tile is R rows by P half-panels of 2 vectors, its sums in registers: 24 of them
-// on AVX-512, where the loop over k does 24 FMAs for 2 loads of weights and 12 broadcasts. Blocks of k keep a
-// panel in the L1 cache over the rows, and a block of rows stays in the L2 cache over the panels.
+// (prefill: 2 m n k flops). Blocks of k keep a panel in the L1 cache over the rows, and a block of rows stays in
+// the L2 cache over the panels. The tiles are in `tile.inl`, those of int4 in `int4.inl`.
 //
 // Reached on one Zen 5 core (AVX-512: 290 GFLOP/s, reads 35 GB/s), 2026-11-24, d x d weights read from
 // memory, d 160 to 2048: 64 to 1,024 rows 79-86 % of the FMA peak (f32 weights 72-86 %), 16 rows 81-89 % (f32
@@ -11,92 +10,33 @@
 // of their peak at 1,024 rows, 75-96 % of their 67 GB/s at 1.
 #pragma once
 
+#include "int4.inl"
 #include "kernels.h"
 #include "simd.h"
+#include "tile.inl"
 
 namespace moescope::kernels {
 namespace {
 
-// Sums are made in blocks of this many k, in order, in every tile: a row's bits do not depend on the tile it
-// is in. The shorter sums also lose less to rounding.
-constexpr int k_block = 128;
-// Packed rows of x are this far apart: a whole number of lines, but no power of two, which would fill one
-// cache set.
-constexpr int x_pitch = k_block + 16;
 constexpr int64_t x_bytes = 512 << 10;  // of a block of rows, all k: half of a usual L2 cache
 
-#if defined(__AVX512F__) || defined(__aarch64__)
-constexpr int tile_rows = 12;
-constexpr int tile_units(int rows) { return rows <= 2 ? 4 : rows <= 6 ? 2 : 1; }
-#elif defined(__AVX2__)
-constexpr int tile_rows = 6;
-constexpr int tile_units(int rows) { return rows <= 1 ? 4 : rows <= 3 ? 2 : 1; }
-#else
-constexpr int tile_rows = 6;
-constexpr int tile_units(int rows) { return rows <= 1 ? 4 : rows <= 3 ? 2 : 1; }
-#endif
-constexpr int max_units = 4;
-constexpr int groups =
-    16 / lanes;  // a unit is the lanes [g, g + lanes) of both halves of a panel's 32 columns
-constexpr int unit_columns = 2 * lanes;
-
-template <bool wide>
-MOESCOPE_INLINE void widen(const char* w, int64_t k, Vec& low, Vec& high) {
-  if constexpr (wide) {
-    low = load(reinterpret_cast<const float*>(w + k * 128));
-    high = load(reinterpret_cast<const float*>(w + k * 128 + 64));
-  } else {
-    const UVec words = loadu(w + k * 64);
-    low = (Vec)(words << 16);
-    high = (Vec)(words & 0xffff0000u);
-  }
-}
-
-/** totals[u][r] (+)= sum over kc of x[r] * w[u], for R rows and P units. x rows are x_pitch apart, units of
- * totals `pitch`. */
-template <int R, int P, bool wide>
-static void tile(const char* const* w, const float* x, int64_t kc, float* totals, int64_t pitch, bool first) {
-  Vec sum[P][R][2];
-  for (int u = 0; u < P; ++u)
-    for (int r = 0; r < R; ++r) sum[u][r][0] = sum[u][r][1] = Vec{};
-  const char* unit[P];
-  for (int u = 0; u < P; ++u) unit[u] = w[u];
-  for (int64_t k = 0; k < kc; ++k) {
-    Vec low[P], high[P];
-#pragma GCC unroll 4
-    for (int u = 0; u < P; ++u) {
-      // The next block: from memory it comes at the pace of the first rows' arithmetic (16 rows: 130 -> 250
-      // GFLOP/s).
-      __builtin_prefetch(unit[u] + (k + k_block) * (wide ? 128 : 64));
-      widen<wide>(unit[u], k, low[u], high[u]);
-    }
-#pragma GCC unroll 12
-    for (int r = 0; r < R; ++r) {
-      const Vec b = splat(x[r * x_pitch + k]);
-#pragma GCC unroll 4
-      for (int u = 0; u < P; ++u) {
-        sum[u][r][0] += low[u] * b;
-        sum[u][r][1] += high[u] * b;
-      }
-    }
-  }
-  for (int u = 0; u < P; ++u)
-    for (int r = 0; r < R; ++r) {
-      float* t = totals + u * pitch + r * unit_columns;
-      store(t, first ? sum[u][r][0] : load(t) + sum[u][r][0]);
-      store(t + lanes, first ? sum[u][r][1] : load(t + lanes) + sum[u][r][1]);
-    }
-}
-
-using Tile = void (*)(const char* const*, const float*, int64_t, float*, int64_t, bool);
+using Tile = void (*)(const Unit*, const float*, int64_t, int64_t, float*, int64_t, bool);
+enum Kind { kind_bf16, kind_f32, kind_int4, kind_spread };
 struct Tiles {
-  Tile of[2][3][tile_rows + 1];  // [wide][log2 units][rows]
+  Tile of[4][3][tile_rows + 1];  // [kind][log2 units][rows]
 };
+template <int R, int P, int log2>
+constexpr void list_units(Tiles& t) {
+  t.of[kind_bf16][log2][R] = tile<R, P, false>;
+  t.of[kind_f32][log2][R] = tile<R, P, true>;
+  t.of[kind_int4][log2][R] = tile_int4<R, P, false>;
+}
 template <int R>
 constexpr void list_tiles(Tiles& t) {
-  t.of[0][0][R] = tile<R, 1, false>, t.of[1][0][R] = tile<R, 1, true>;
-  if constexpr (tile_units(R) >= 2) t.of[0][1][R] = tile<R, 2, false>, t.of[1][1][R] = tile<R, 2, true>;
-  if constexpr (tile_units(R) >= 4) t.of[0][2][R] = tile<R, 4, false>, t.of[1][2][R] = tile<R, 4, true>;
+  list_units<R, 1, 0>(t);
+  if constexpr (tile_units(R) >= 2) list_units<R, 2, 1>(t);
+  if constexpr (tile_units(R) >= 4) list_units<R, 4, 2>(t);
+  t.of[kind_spread][0][R] = tile_int4<R, 1, true>;
   if constexpr (R > 1) list_tiles<R - 1>(t);
 }
 constexpr Tiles tiles = [] {
@@ -104,6 +44,8 @@ constexpr Tiles tiles = [] {
   list_tiles<tile_rows>(t);
   return t;
 }();
+// Several tiles of rows meet one unit at a time, the only way that spread weights are read.
+static_assert(tile_units(tile_rows / 2 + 1) == 1);
 
 /** How a product is cut into tasks: row blocks by runs of panels. */
 struct Cut {
@@ -136,6 +78,7 @@ static void gather(const Product& p, int64_t first, int64_t rows, float* out) {
       int64_t c = 0;  // (vectors: a copy this short is slow as a block move)
       for (; c + lanes <= width; c += lanes) store(to + c, load(x + k0 + c) * splat(scale));
       for (; c < width; ++c) to[c] = x[k0 + c] * scale;
+      for (; c % 8; ++c) to[c] = 0;  // int4 goes on to here
     }
   }
 }
@@ -164,34 +107,52 @@ static void emit(const Product& p, int64_t first, int64_t rows, int64_t column, 
   }
 }
 
+/** Bytes of 128 k of a panel, and of a value. */
+MOESCOPE_INLINE int64_t block_bytes(Format f) {
+  if (group_of(f) > 0) return int4_block_bytes(f, panel_rows);
+  return k_block * panel_rows * (f == Format::f32 ? 4 : 2);
+}
+MOESCOPE_INLINE double bytes_a_value(Format f) {
+  return static_cast<double>(block_bytes(f)) / (k_block * panel_rows);
+}
+
 /** One task: rows [first, first + rows) against panels [from, to). `scratch` holds the gathered rows, then
- * the totals. */
+ * the totals, then what int4 needs. */
 static void task(const Product& p, int64_t first, int64_t rows, int64_t from, int64_t to, float* scratch) {
-  const bool wide = p.w.format == Format::f32, pair = p.up.data != nullptr;
-  const int64_t k = p.w.k, k_blocks = divide_up(k, k_block), per_k = wide ? 128 : 64;
+  const Format format = p.w.format;
+  const bool pair = p.up.data != nullptr;
+  const int64_t k = p.w.k, k_blocks = divide_up(k, k_block), step = block_bytes(format), group = group_of(format);
+  const int64_t panel_bytes = group ? k_blocks * step : step / k_block * k;
   gather(p, first, rows, scratch);
   float* totals = scratch + k_blocks * rows * x_pitch;
   const int64_t pitch = rows * unit_columns;
+  float* floats = totals + max_units * pitch;
+  char* filled = reinterpret_cast<char*>(floats + spread_floats);
 
   const int64_t row_tiles = divide_up(rows, tile_rows), high = divide_up(rows, row_tiles);
   const int64_t high_count =
       rows - row_tiles * (high - 1);  // this many tiles have `high` rows, the others one fewer
   const int most_units = tile_units(static_cast<int>(high));
+  const bool spreads = group && row_tiles > 1;
+  const Kind kind = spreads                 ? kind_spread
+                    : group                 ? kind_int4
+                    : format == Format::f32 ? kind_f32
+                                            : kind_bf16;
 
   const int64_t last = to * groups;
   for (int64_t unit = from * groups; unit < last;) {
     // A batch of units: with a pair, gate and up in turn.
-    const char* w[max_units];
+    const char* w[max_units];  // the panel
     int64_t column[max_units];
     int count = 0;
     const int limit = pair && most_units < 2 ? 2 : most_units;
     for (; unit < last && count < limit; ++unit) {
-      const int64_t panel = unit / groups, g = unit % groups, offset = panel * k * per_k + g * lanes * 4;
-      column[count] = panel * panel_rows + g * lanes;
-      w[count++] = static_cast<const char*>(p.w.data) + offset;
+      const int64_t panel = unit / groups;
+      column[count] = panel * panel_rows + unit % groups * lanes;
+      w[count++] = static_cast<const char*>(p.w.data) + panel * panel_bytes;
       if (pair) {
         column[count] = column[count - 1];
-        w[count++] = static_cast<const char*>(p.up.data) + offset;
+        w[count++] = static_cast<const char*>(p.up.data) + panel * panel_bytes;
       }
     }
     for (int done = 0; done < count;) {
@@ -200,11 +161,22 @@ static void task(const Product& p, int64_t first, int64_t rows, int64_t from, in
       for (int64_t b = 0; b < k_blocks; ++b) {
         const int64_t kc = least(k_block, k - b * k_block);
         const float* x = scratch + b * rows * x_pitch;
-        const char* at[max_units];
-        for (int u = 0; u < 1 << log2; ++u) at[u] = w[done + u] + b * k_block * per_k;
+        Unit at[max_units];
+        for (int u = 0; u < 1 << log2; ++u) {
+          const int64_t lane = column[done + u] % panel_rows;
+          const char* block = w[done + u] + b * step;
+          if (group) {
+            const int64_t stored = int4_panel_rows(p.w.n, column[done + u] / panel_rows);
+            if (stored < panel_rows)
+              block = fill(filled + u * step, w[done + u] + b * int4_block_bytes(format, stored), stored, group);
+            at[u].scales = block + int4_codes + lane * 2;
+          }
+          at[u].values = block + lane * 4;
+        }
+        if (spreads) at[0].values = spread(at[0].values, kc, floats);
         for (int64_t t = 0, r = 0; t < row_tiles; ++t) {
           const int64_t height = high - (t >= high_count);
-          tiles.of[wide][log2][height](at, x + r * x_pitch, kc, totals + done * pitch + r * unit_columns,
+          tiles.of[kind][log2][height](at, x + r * x_pitch, kc, group, totals + done * pitch + r * unit_columns,
                                        pitch, b == 0);
           r += height;
         }
@@ -221,15 +193,15 @@ static void task(const Product& p, int64_t first, int64_t rows, int64_t from, in
 static bool matmul(const Run& run, const Product* products, int count) {
   // Waking threads costs some microseconds: small work stays on the caller. 100 flops or 16 bytes a
   // nanosecond and core.
-  double nanoseconds = 0;
-  int64_t bytes = 0;
-  for (int j = 0; j < count; ++j) {
-    const Product& p = products[j];
+  const auto nanoseconds_of = [](const Product& p) {
     const double elements = static_cast<double>(p.w.n) * static_cast<double>(p.w.k) * (p.up.data ? 2 : 1);
     const double compute = elements * static_cast<double>(p.m) / 50,
-                 read = elements * (p.w.format == Format::f32 ? 4 : 2) / 16;
-    if (p.m > 0) nanoseconds += compute > read ? compute : read;
-  }
+                 read = elements * bytes_a_value(p.w.format) / 16;
+    return p.m <= 0 ? 0 : compute > read ? compute : read;
+  };
+  double nanoseconds = 0;
+  int64_t bytes = 0;
+  for (int j = 0; j < count; ++j) nanoseconds += nanoseconds_of(products[j]);
   const int threads = nanoseconds < 8000 ? 1 : run.threads;
   // Tasks of some 20 us, so that no thread waits long for the last one.
   const int64_t wanted =
@@ -237,16 +209,15 @@ static bool matmul(const Run& run, const Product* products, int count) {
   int64_t tasks = 0;
   const auto share = [&](const Product& p) {
     if (count == 1) return wanted;
-    const double elements = static_cast<double>(p.w.n) * static_cast<double>(p.w.k) * (p.up.data ? 2 : 1);
-    const double part = most(1, p.m) == 1 ? elements / 8 : elements * static_cast<double>(p.m) / 50;
-    return most(1, static_cast<int64_t>(static_cast<double>(wanted) * (part / nanoseconds) + .5));
+    return most(1, static_cast<int64_t>(static_cast<double>(wanted) * (nanoseconds_of(p) / nanoseconds) + .5));
   };
   for (int j = 0; j < count; ++j) {
     const Product& p = products[j];
     if (p.m <= 0 || p.w.n <= 0) continue;
     const Cut c = cut(p, share(p));
     tasks += c.tasks();
-    const int64_t floats = divide_up(p.w.k, k_block) * c.rows * x_pitch + max_units * c.rows * unit_columns;
+    int64_t floats = divide_up(p.w.k, k_block) * c.rows * x_pitch + max_units * c.rows * unit_columns;
+    if (group_of(p.w.format) > 0) floats += spread_floats + max_units * block_bytes(p.w.format) / 4;
     bytes = most(bytes, floats * 4);
   }
   run.pool.reserve(threads, static_cast<size_t>(bytes));

@@ -1,31 +1,15 @@
 // Weights into panels and back. Serves loading (once per weight, any strides) and inspection; bound by
 // memory.
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
 
+#include "base/number.h"
 #include "kernels.h"
+#include "pack_int4.h"
 
 namespace moescope::kernels {
 namespace {
-
-inline float from_bf16(uint16_t v) { return std::bit_cast<float>(uint32_t{v} << 16); }
-
-inline float from_f16(uint16_t v) {
-  const uint32_t sign = uint32_t(v & 0x8000) << 16, exponent = v >> 10 & 31, mantissa = v & 1023;
-  if (exponent == 31) return std::bit_cast<float>(sign | 0x7f800000 | mantissa << 13);
-  if (exponent) return std::bit_cast<float>(sign | (exponent + 112) << 23 | mantissa << 13);
-  const float tiny = static_cast<float>(mantissa) * 0x1p-24f;  // subnormal, exact
-  return sign ? -tiny : tiny;
-}
-
-/** To nearest, ties to even; a NaN stays one. */
-inline uint16_t to_bf16(float v) {
-  const uint32_t bits = std::bit_cast<uint32_t>(v);
-  if ((bits & 0x7fffffff) > 0x7f800000) return static_cast<uint16_t>(bits >> 16 | 0x40);
-  return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
 
 inline float read(const void* data, SourceType type, int64_t i) {
   if (type == SourceType::f32) {
@@ -48,7 +32,7 @@ int64_t pack(void* dst, Format format, int64_t n, int64_t k, const Source& src, 
              int64_t panel_end) {
   // Along k in blocks, so that an out-major source is read in lines and the panel is written while it is in
   // the cache.
-  constexpr int64_t block = 128;
+  constexpr int64_t block = int4_block;
   int64_t bad = 0;
   float rows[panel_rows][block];
   for (int64_t p = panel_begin; p < panel_end; ++p) {
@@ -64,6 +48,10 @@ int64_t pack(void* dst, Format format, int64_t n, int64_t k, const Source& src, 
       else
         for (int64_t c = 0; c < width; ++c)
           for (int64_t r = 0; r < live; ++r) rows[r][c] = read(src.data, src.type, at(r, c));
+      if (group_of(format) > 0) {
+        bad += store_int4(dst, format, n, k, p, k0, &rows[0][0], live, width);
+        continue;
+      }
       for (int64_t r = 0; r < live; ++r)
         for (int64_t c = 0; c < width; ++c) bad += !std::isfinite(rows[r][c]);
       for (int64_t r = live; r < panel_rows; ++r) std::fill_n(rows[r], width, 0.f);
@@ -84,6 +72,7 @@ int64_t pack(void* dst, Format format, int64_t n, int64_t k, const Source& src, 
 }
 
 void unpack(float* dst, int64_t dst_stride, const Packed& w, int64_t row_begin, int64_t row_end) {
+  if (group_of(w.format) > 0) return load_int4(dst, dst_stride, w, row_begin, row_end);
   for (int64_t r = row_begin; r < row_end; ++r) {
     const int64_t base = r / panel_rows * panel_rows * w.k;
     const int j = static_cast<int>(r % panel_rows);

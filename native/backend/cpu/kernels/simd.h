@@ -6,6 +6,7 @@
 #include <cstring>
 
 #define MOESCOPE_INLINE static inline __attribute__((always_inline))
+#define MOESCOPE_ALWAYS __attribute__((always_inline))  // of a lambda
 
 namespace moescope::kernels {
 namespace {
@@ -75,6 +76,17 @@ template <int... I>
 struct MakeIndices<0, I...> {
   using type = Indices<I...>;
 };
+
+template <int V>
+struct Constant {
+  static constexpr int value = V;
+};
+/** f of 0 to 7, as types. */
+template <class F>
+MOESCOPE_INLINE void each_of_8(const F& f) {
+  f(Constant<0>{}), f(Constant<1>{}), f(Constant<2>{}), f(Constant<3>{});
+  f(Constant<4>{}), f(Constant<5>{}), f(Constant<6>{}), f(Constant<7>{});
+}
 
 using Lanes = typename MakeIndices<lanes>::type;
 
