@@ -9,7 +9,9 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
+#include "backend/laps.h"
 #include "base/memory.h"
 #include "model/config.h"
 #include "model/weights.h"
@@ -229,6 +231,14 @@ class Backend {
   /** After the head: waits for whatever the verbs only began. What taps and `HeadOut` point to is written
    * from here on, and a device says only now what was not finite. */
   virtual NonFinite finish(const Step&) { return {}; }
+
+  /** For profiles alone. Notes the point of time after whatever was called last; does not wait. */
+  virtual void lap() { clock_.note(); }
+  /** Waits; the milliseconds between the notes, oldest first. The notes are forgotten. */
+  virtual std::vector<double> laps() { return clock_.take(); }
+
+ private:
+  Laps clock_;
 };
 
 /** Straight-line f32, the oracle. */

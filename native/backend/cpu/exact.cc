@@ -31,9 +31,7 @@ class Exact final : public Backend {
  public:
   Exact(const Config& config, const Weights& weights) : c(config), w(weights) {}
 
-  size_t matrix_bytes(Format f, int64_t rows, int64_t cols) const override {
-    return bytes_of(f, rows, cols);
-  }
+  size_t matrix_bytes(Format f, int64_t rows, int64_t cols) const override { return bytes_of(f, rows, cols); }
   bool plain() const override { return true; }
   int64_t pack(const Matrix& m, void* dst, const Source& s, int64_t begin, int64_t end) const override {
     return store_rows(m, dst, s, begin, end);

@@ -38,6 +38,9 @@ struct Api {
   void (*verb)(void*, Verb, const Step*, int layer, Fault*);
   void (*head)(void*, const Step*, const HeadOut*, Fault*);
   NonFinite (*finish)(void*, const Step*, Fault*);
+
+  void (*lap)(void*, Fault*);
+  void (*laps)(void*, double* ms, size_t n, Fault*);
 };
 
 /** The structs travel as they lie in memory, so both sides must come from one tree and one standard library.
@@ -48,7 +51,7 @@ inline void signature(char (&out)[96]) {
 #else
   const char* library = "libstdc++";
 #endif
-  std::snprintf(out, sizeof out, "2 %s %zu %zu %zu %zu %zu %d", library, sizeof(Config), sizeof(Weights),
+  std::snprintf(out, sizeof out, "3 %s %zu %zu %zu %zu %zu %d", library, sizeof(Config), sizeof(Weights),
                 sizeof(Step), sizeof(Tap), sizeof(SiteEdit), site_count);
 }
 

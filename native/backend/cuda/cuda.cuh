@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "backend/cuda/lap.cuh"
 #include "backend/cuda/outbox.cuh"
 #include "backend/cuda/step.cuh"
 
@@ -49,6 +50,8 @@ class Cuda {
   void ffn_down(const Step&, int layer);
   void head(const Step&, const HeadOut&);
   NonFinite finish(const Step&);
+  void lap();
+  void laps(double* ms, size_t n);
 
  private:
   const LayerWeights& layer(int l) const { return w.layers[static_cast<size_t>(l)]; }
@@ -98,6 +101,7 @@ class Cuda {
   std::atomic<size_t> scratch_bytes_{0};
   DeviceStep step_;
   Outbox outbox_;
+  EventLaps laps_;
 };
 
 }  // namespace moescope::cuda

@@ -1,6 +1,7 @@
 // The engine's side of CUDA: asks the driver, opens the library, and passes the verbs on.
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
@@ -169,6 +170,21 @@ class Device final : public Backend {
     return bad;
   }
 
+  void lap() override {
+    Fault fault;
+    api->lap(self_, &fault);
+    check(fault);
+    ++notes_;
+  }
+  std::vector<double> laps() override {
+    std::vector<double> ms(std::max<size_t>(1, notes_) - 1);
+    notes_ = 0;
+    Fault fault;
+    api->laps(self_, ms.data(), ms.size(), &fault);
+    check(fault);
+    return ms;
+  }
+
   int32_t sample(const float* logits, const Sampling& s, uint64_t n) override {
     return sampler_.draw(logits, c.vocab, s, n);
   }
@@ -186,6 +202,7 @@ class Device final : public Backend {
   const Config& c;
   Sampler sampler_;
   void* self_ = nullptr;
+  size_t notes_ = 0;
 };
 
 }  // namespace

@@ -74,6 +74,8 @@ Api table() {
     guard(f, [&] { self(p).head(*s, *o); });
   };
   api.finish = [](void* p, const Step* s, Fault* f) { return guard(f, [&] { return self(p).finish(*s); }); };
+  api.lap = [](void* p, Fault* f) { guard(f, [&] { self(p).lap(); }); };
+  api.laps = [](void* p, double* ms, size_t n, Fault* f) { guard(f, [&] { self(p).laps(ms, n); }); };
   return api;
 }
 
