@@ -157,6 +157,27 @@ export interface ForwardSpec {
   tile?: number;
   /** Rows already in the run (t of the first new row); for resumed runs. */
   firstRow?: number;
+  /** Note the time after each verb; changes no value. Experts that a tile reads are counted where `router.choice` is captured whole. */
+  profile?: boolean;
+}
+
+/** The verbs of `native/backend/backend.h`. */
+export type NativeVerb = "embed" | "qkv" | "attend" | "out" | "route_ffn" | "ffn_down" | "head" | "sample";
+
+/** Sums over the calls of one verb. `bytes` and `flops`: what they must move and multiply at least (`native/model/work.h`). */
+export interface NativeProfileRow {
+  phase: "prefill" | "decode";
+  verb: NativeVerb;
+  calls: number;
+  ms: number;
+  bytes: number;
+  flops: number;
+}
+
+export interface NativeProfile {
+  /** Bytes a second of memory, measured after the run: of a device a copy's, read plus written; of the machine, reading. 0: not measured. */
+  limit: number;
+  rows: NativeProfileRow[];
 }
 
 export interface GenerateSpec extends ForwardSpec {
@@ -179,6 +200,8 @@ export interface ForwardResult {
   last: Float32Array;
   prefillMs: number;
   decodeMs: number;
+  /** With `ForwardSpec.profile`. */
+  profile?: NativeProfile;
   release(): void;
 }
 

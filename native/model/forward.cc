@@ -37,6 +37,7 @@ class Runner {
     result_.entropy = Counted(4 * rows, "results");
     result_.rank = Counted(4 * rows, "results");
     control().total = batch_rows_ + decode_rows_;
+    if (spec.profile) profiler_.emplace(state.model());
     for (const int32_t length : spec.batch.lengths)
       ends_.push_back((ends_.empty() ? 0 : ends_.back()) + length);
     for (size_t i = 0; i < spec.batch.embed_rows.size(); ++i) {
@@ -106,7 +107,7 @@ class Runner {
     const auto elapsed = [&] { result_.decode_ms = ms_since(start); };
     for (int step = 0; step < g.max_tokens && state_.position[0] < state_.context(); ++step) {
       poll();
-      const int32_t id = backend_.sample(state_.last(0), g.sampling, static_cast<uint64_t>(step));
+      const int32_t id = sample(g.sampling, step);
       const int row = batch_rows_ + step;
       know_target(0, row, id);
       result_.ids.push_back(id);
@@ -128,6 +129,15 @@ class Runner {
       }
     }
     result_.reason = "length";
+  }
+
+  int32_t sample(const Sampling& sampling, int step) {
+    const uint64_t n = static_cast<uint64_t>(step);
+    if (!profiler_) return backend_.sample(state_.last(0), sampling, n);
+    const Clock::time_point start = Clock::now();
+    const int32_t id = backend_.sample(state_.last(0), sampling, n);
+    profiler_->sampled(ms_since(start));
+    return id;
   }
 
   /** A row's own token, from the logits of the row before it. */
@@ -156,21 +166,33 @@ class Runner {
     describe();
     const int done = static_cast<int>(control().done.load());
     const Step& s = step_;
+    const auto lap = [this](Verb verb, int layer) {
+      if (profiler_) profiler_->lap(verb, layer);
+    };
+    if (profiler_) profiler_->begin();
     try {
       backend_.embed(s);
+      lap(Verb::embed, -1);
       finite(Site::embed, -1);
       for (int l = 0; l < c_.layer_count(); ++l) {
         poll();
         backend_.qkv(s, l);
+        lap(Verb::qkv, l);
         backend_.attend(s, l);
+        lap(Verb::attend, l);
         backend_.out(s, l);
+        lap(Verb::out, l);
         backend_.route_ffn(s, l);
+        lap(Verb::route_ffn, l);
         backend_.ffn_down(s, l);
+        lap(Verb::ffn_down, l);
         const int bad = backend_.nonfinite_row(s);
         if (bad >= 0) not_finite(first_nonfinite(backend_, c_, s, l, bad), l, bad);
         control().done = done + static_cast<int64_t>(s.rows) * (l + 1) / (c_.layer_count() + 1);
       }
       head();
+      lap(Verb::head, -1);
+      if (profiler_) profiler_->end(segments_.data(), step_.segment_count, rows_[0].batch < 0);
     } catch (...) {
       // A tile that went over the end of a chunk has overwritten slots that the rows before it still need.
       for (const Segment& g : segments_) state_.broken |= crosses(g);
@@ -268,6 +290,7 @@ class Runner {
   void finish() {
     result_.captures = captures_.finish();
     result_.rows = made_;
+    if (profiler_) result_.profile = profiler_->finish(result_.captures, made_);
     const size_t bytes = 4 * static_cast<size_t>(made_);
     result_.logprob.trim(bytes);
     result_.entropy.trim(bytes);
@@ -306,6 +329,7 @@ class Runner {
 
   RunResult result_;
   int64_t made_ = 0;
+  std::optional<Profiler> profiler_;
 };
 
 }  // namespace

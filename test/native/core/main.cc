@@ -26,7 +26,7 @@ int main(int argc, char** argv) {
   };
   std::vector<Suite> suites = {Suite{"basics", test_basics}, Suite{"model", test_model},
                                Suite{"order", test_order}, Suite{"edits", test_edits},
-                               Suite{"faults", test_faults}};
+                               Suite{"profile", test_profile}, Suite{"faults", test_faults}};
   if (cuda) suites.push_back({"cuda", test_cuda});
   for (const Suite& s : suites) {
     if (words.size() > (cuda ? 1u : 0u) && std::find(words.begin(), words.end(), s.name) == words.end())

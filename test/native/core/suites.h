@@ -3,6 +3,7 @@
 void test_basics();  // numbers, random numbers, sampling
 void test_model();   // exact against the double twin, fast against exact, at every site
 void test_order();   // tiles, decode, resumed states, batches: the same values
+void test_profile();  // the work of each verb by hand, and that a profile changes nothing
 void test_edits();   // every edit, its filter, and what it must not touch
 void test_cuda();    // needs a GPU: 200 random models with forced routing, two models at once, memory
 void test_faults();  // loading and running what is wrong
