@@ -249,16 +249,19 @@ export interface NativeInfo {
   budget: number;
 }
 
-/** Whether there is CUDA here. `text`: the device's name, or what is missing and what to do. */
+/** Whether there is CUDA here. `text`: the device's name, or what is missing and what to do. `lost`: a fault has ended the device context of
+ * this process, and with it every model there. */
 export interface NativeCuda {
-  state: "ready" | "no-driver" | "no-device" | "old-driver" | "not-built" | "mismatch";
+  state: "ready" | "no-driver" | "no-device" | "old-driver" | "not-built" | "mismatch" | "lost";
   text: string;
 }
 
 export interface Native {
   info(): NativeInfo;
-  /** Asks the driver; the first time takes as long as the driver does, then the answer stays. */
+  /** Asks the driver; the first time takes as long as the driver does, then the answer stays, unless the device is lost. */
   cuda(): NativeCuda;
+  /** Bytes of the first GPU, now; the first call makes the process's context there. Throws `device` or `lost`. */
+  cudaMemory(): { free: number; total: number };
   setBudget(bytes: number): void;
   load(spec: LoadSpec): NativeTask<NativeModel>;
   /** What the step multiplies q and k with at these absolute positions, made by the step's own code (long positions cannot be
@@ -280,4 +283,5 @@ export type NativeErrorCode =
   | "nonfinite"
   | "argument"
   | "device"
+  | "lost"
   | "internal";

@@ -181,6 +181,8 @@ class Backend {
   virtual bool on_device() const { return false; }
   virtual const char* place() const { return "memory"; }
   virtual uint64_t free_bytes() const { return machine_memory().free; }
+  /** Of the machine's memory, what is pinned for a device to write into. */
+  virtual size_t pinned_bytes() const { return 0; }
   /** Bytes a second of a large copy there, read plus written, measured now: the limit that figures stand
    * beside. 0: not measured. */
   virtual double copy_rate() { return 0; }

@@ -31,7 +31,8 @@ MOESCOPE_BOTH inline float from_f16(uint16_t x) {
 }
 
 MOESCOPE_BOTH inline uint16_t to_f16(float x) {
-  const uint32_t bits = __builtin_bit_cast(uint32_t, x), sign = bits >> 16 & 0x8000u, size = bits & 0x7fffffffu;
+  const uint32_t bits = __builtin_bit_cast(uint32_t, x), sign = bits >> 16 & 0x8000u,
+                 size = bits & 0x7fffffffu;
   if (size > 0x7f800000u) return static_cast<uint16_t>(sign | 0x7e00u);
   if (size >= 0x477ff000u) return static_cast<uint16_t>(sign | 0x7c00u);  // 65520 and more round to infinity
   if (size <

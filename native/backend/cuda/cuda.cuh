@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "backend/cuda/inject.h"
 #include "backend/cuda/lap.cuh"
 #include "backend/cuda/outbox.cuh"
 #include "backend/cuda/step.cuh"
@@ -42,6 +43,7 @@ class Cuda {
 
   void reserve(int rows);
   size_t scratch_bytes() const { return scratch_bytes_; }
+  size_t pinned_bytes() const { return pinned_bytes_; }
   void embed(const Step&);
   void qkv(const Step&, int layer);
   void attend(const Step&, int layer);
@@ -52,8 +54,14 @@ class Cuda {
   NonFinite finish(const Step&);
   void lap();
   void laps(double* ms, size_t n);
+  /** The fault that a test asked for in this layer. */
+  void injected(int layer) const;
 
  private:
+  struct Bare {};
+  /** Holds nothing yet. When the other constructor fails, what this one made is destroyed. */
+  Cuda(const Config& config, const Weights& weights, Bare) : c(config), w(weights) {}
+
   const LayerWeights& layer(int l) const { return w.layers[static_cast<size_t>(l)]; }
   const LayerKind& kind(int l) const { return c.layers[static_cast<size_t>(l)]; }
   void use() const { check(cudaSetDevice(device_), "device"); }
@@ -84,6 +92,7 @@ class Cuda {
 
   const Config& c;
   const Weights& w;
+  Inject inject_;
   int device_ = 0;
   char name_[128] = {};
   cudaStream_t stream_ = nullptr;
@@ -98,7 +107,7 @@ class Cuda {
   int rows_ = 0, head_rows_ = 0;
   Activations a{};
   Buffer<In::device> block_;
-  std::atomic<size_t> scratch_bytes_{0};
+  std::atomic<size_t> scratch_bytes_{0}, pinned_bytes_{0};
   DeviceStep step_;
   Outbox outbox_;
   EventLaps laps_;

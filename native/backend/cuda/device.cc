@@ -2,11 +2,13 @@
 #include <dlfcn.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <vector>
 
 #include "backend/cpu/plain_store.h"
 #include "backend/cuda/abi.h"
+#include "backend/cuda/context.h"
 #include "backend/cuda/open.h"
 #include "base/error.h"
 #include "model/logits.h"
@@ -68,9 +70,11 @@ CudaStatus ask_driver(std::string& device) {
 
 CudaStatus look() {
   std::string device;
-  CudaStatus status = ask_driver(device);
+  // Another library stands in for the device, too: tests have one that computes on the CPU.
+  const char* other = std::getenv("MOESCOPE_CUDA_LIBRARY");
+  CudaStatus status = other ? CudaStatus{State::ready, device = other} : ask_driver(device);
   if (status.state != State::ready) return status;
-  const std::string path = beside("libmoescope-cuda.so");
+  const std::string path = other ? other : beside("libmoescope-cuda.so");
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!library)
     return {State::not_built,
@@ -84,21 +88,38 @@ CudaStatus look() {
   return status;
 }
 
-void check(const Fault& fault) {
-  if (fault.code >= 0) fail(static_cast<Code>(fault.code), fault.where, fault.what);
+/** A call's own fault. Nothing is asked of a device that is lost: it would only say so again, or hang. */
+struct Call : Fault {
+  Call() { DeviceContext::instance().check(); }
+};
+
+/** `place`: what was asked, where that says more than the library does. */
+void check(const Fault& fault, const std::string& place = "") {
+  if (fault.code < 0) return;
+  if (static_cast<Code>(fault.code) != Code::lost)
+    fail(static_cast<Code>(fault.code), fault.where, fault.what);
+  DeviceContext& context = DeviceContext::instance();
+  context.lose(place.empty() ? fault.where : place + " (" + fault.where + ")", fault.what);
+  context.check();
+}
+
+std::string place_of(Verb verb, int layer) {
+  constexpr const char* names[] = {"embed", "qkv", "attend", "out", "route_ffn", "ffn_down"};
+  const std::string name = names[static_cast<int>(verb)];
+  return layer < 0 ? name : name + " of layer " + std::to_string(layer);
 }
 
 class Device final : public Backend {
  public:
   Device(const Config& config, const Weights& weights) : c(config) {
-    Fault fault;
+    Call fault;
     self_ = api->create(&config, &weights, &fault);
     check(fault);
   }
   ~Device() override { api->destroy(self_); }
 
   std::byte* take(size_t bytes, const char* what) override {
-    Fault fault;
+    Call fault;
     void* memory = api->take(self_, bytes, what, &fault);
     check(fault);
     return static_cast<std::byte*>(memory);
@@ -106,9 +127,14 @@ class Device final : public Backend {
   void give_back(std::byte* memory) override { api->give_back(self_, memory); }
   bool on_device() const override { return true; }
   const char* place() const override { return "cuda"; }
-  uint64_t free_bytes() const override { return api->free_bytes(self_); }
+  uint64_t free_bytes() const override {
+    Call fault;
+    const uint64_t free = api->free_bytes(self_, &fault);
+    check(fault);
+    return free;
+  }
   double copy_rate() override {
-    Fault fault;
+    Call fault;
     const double rate = api->copy_rate(self_, &fault);
     check(fault);
     return rate;
@@ -126,7 +152,7 @@ class Device final : public Backend {
     thread_local std::vector<std::byte> rows;
     rows.resize(static_cast<size_t>(end - begin) * row);
     const int64_t bad = store_rows(m, rows.data() - from, s, begin, end);
-    Fault fault;
+    Call fault;
     api->upload(self_, static_cast<std::byte*>(dst) + from, rows.data(), rows.size(), &fault);
     check(fault);
     return bad;
@@ -134,7 +160,7 @@ class Device final : public Backend {
   void unpack(const Matrix& m, float* dst, int64_t begin, int64_t end) const override {
     const size_t row = static_cast<size_t>(m.cols) * bytes_of(m.format);
     std::vector<std::byte> rows(static_cast<size_t>(end - begin) * row);
-    Fault fault;
+    Call fault;
     api->download(self_, rows.data(),
                   static_cast<const std::byte*>(m.data) + static_cast<size_t>(begin) * row, rows.size(),
                   &fault);
@@ -145,11 +171,12 @@ class Device final : public Backend {
   }
 
   void reserve(int rows) override {
-    Fault fault;
+    Call fault;
     api->reserve(self_, rows, &fault);
     check(fault);
   }
   size_t scratch_bytes() const override { return api->scratch_bytes(self_); }
+  size_t pinned_bytes() const override { return api->pinned_bytes(self_); }
   int tile_rows() const override { return 512; }
 
   void embed(const Step& s) override { call(Verb::embed, s, -1); }
@@ -159,19 +186,19 @@ class Device final : public Backend {
   void route_ffn(const Step& s, int l) override { call(Verb::route_ffn, s, l); }
   void ffn_down(const Step& s, int l) override { call(Verb::ffn_down, s, l); }
   void head(const Step& s, const HeadOut& o) override {
-    Fault fault;
+    Call fault;
     api->head(self_, &s, &o, &fault);
-    check(fault);
+    check(fault, "head");
   }
   NonFinite finish(const Step& s) override {
-    Fault fault;
+    Call fault;
     const NonFinite bad = api->finish(self_, &s, &fault);
-    check(fault);
+    check(fault, "the end of a tile of " + std::to_string(s.rows) + " rows");
     return bad;
   }
 
   void lap() override {
-    Fault fault;
+    Call fault;
     api->lap(self_, &fault);
     check(fault);
     ++notes_;
@@ -179,7 +206,7 @@ class Device final : public Backend {
   std::vector<double> laps() override {
     std::vector<double> ms(std::max<size_t>(1, notes_) - 1);
     notes_ = 0;
-    Fault fault;
+    Call fault;
     api->laps(self_, ms.data(), ms.size(), &fault);
     check(fault);
     return ms;
@@ -194,9 +221,9 @@ class Device final : public Backend {
 
  private:
   void call(Verb verb, const Step& s, int layer) {
-    Fault fault;
+    Call fault;
     api->verb(self_, verb, &s, layer, &fault);
-    check(fault);
+    check(fault, place_of(verb, layer));
   }
 
   const Config& c;
@@ -207,8 +234,10 @@ class Device final : public Backend {
 
 }  // namespace
 
-const CudaStatus& cuda_status() {
+CudaStatus cuda_status() {
   static const CudaStatus status = look();
+  const DeviceContext& context = DeviceContext::instance();
+  if (context.lost()) return {State::lost, context.text()};
   return status;
 }
 
@@ -224,15 +253,35 @@ const char* name(State s) {
       return "old-driver";
     case State::not_built:
       return "not-built";
+    case State::lost:
+      return "lost";
     case State::mismatch:
       break;
   }
   return "mismatch";
 }
 
-std::unique_ptr<Backend> cuda_gpu(const Config& c, const Weights& w) {
-  const CudaStatus& status = cuda_status();
+namespace {
+
+void need_device() {
+  const CudaStatus status = cuda_status();
+  DeviceContext::instance().check();
   if (status.state != State::ready) fail(Code::device, "device \"cuda\"", status.text);
+}
+
+}  // namespace
+
+DeviceMemory cuda_memory() {
+  need_device();
+  DeviceMemory memory;
+  Fault fault;
+  api->device_memory(&memory.free, &memory.total, &fault);
+  check(fault);
+  return memory;
+}
+
+std::unique_ptr<Backend> cuda_gpu(const Config& c, const Weights& w) {
+  need_device();
   return std::make_unique<Device>(c, w);
 }
 

@@ -6,4 +6,6 @@ void test_order();   // tiles, decode, resumed states, batches: the same values
 void test_profile();  // the work of each verb by hand, and that a profile changes nothing
 void test_edits();   // every edit, its filter, and what it must not touch
 void test_cuda();    // needs a GPU: 200 random models with forced routing, two models at once, memory
+void test_device();  // needs a GPU or its stand-in: memory that ends, every allocation in its turn
+void test_lost();    // the same, last: a fault ends the device for the process
 void test_faults();  // loading and running what is wrong
