@@ -158,6 +158,27 @@ export interface ForwardSpec {
   tile?: number;
   /** Rows already in the run (t of the first new row); for resumed runs. */
   firstRow?: number;
+  /** Note the time after each verb; changes no value. Experts that a tile reads are counted where `router.choice` is captured whole. */
+  profile?: boolean;
+}
+
+/** The verbs of `native/backend/backend.h`. */
+export type NativeVerb = "embed" | "qkv" | "attend" | "out" | "route_ffn" | "ffn_down" | "head" | "sample";
+
+/** Sums over the calls of one verb. `bytes` and `flops`: what they must move and multiply at least (`native/model/work.h`). */
+export interface NativeProfileRow {
+  phase: "prefill" | "decode";
+  verb: NativeVerb;
+  calls: number;
+  ms: number;
+  bytes: number;
+  flops: number;
+}
+
+export interface NativeProfile {
+  /** Bytes a second of memory, measured after the run: of a device a copy's, read plus written; of the machine, reading. 0: not measured. */
+  limit: number;
+  rows: NativeProfileRow[];
 }
 
 export interface GenerateSpec extends ForwardSpec {
@@ -180,6 +201,8 @@ export interface ForwardResult {
   last: Float32Array;
   prefillMs: number;
   decodeMs: number;
+  /** With `ForwardSpec.profile`. */
+  profile?: NativeProfile;
   release(): void;
 }
 
@@ -227,16 +250,19 @@ export interface NativeInfo {
   budget: number;
 }
 
-/** Whether there is CUDA here. `text`: the device's name, or what is missing and what to do. */
+/** Whether there is CUDA here. `text`: the device's name, or what is missing and what to do. `lost`: a fault has ended the device context of
+ * this process, and with it every model there. */
 export interface NativeCuda {
-  state: "ready" | "no-driver" | "no-device" | "old-driver" | "not-built" | "mismatch";
+  state: "ready" | "no-driver" | "no-device" | "old-driver" | "not-built" | "mismatch" | "lost";
   text: string;
 }
 
 export interface Native {
   info(): NativeInfo;
-  /** Asks the driver; the first time takes as long as the driver does, then the answer stays. */
+  /** Asks the driver; the first time takes as long as the driver does, then the answer stays, unless the device is lost. */
   cuda(): NativeCuda;
+  /** Bytes of the first GPU, now; the first call makes the process's context there. Throws `device` or `lost`. */
+  cudaMemory(): { free: number; total: number };
   setBudget(bytes: number): void;
   load(spec: LoadSpec): NativeTask<NativeModel>;
   /** What the step multiplies q and k with at these absolute positions, made by the step's own code (long positions cannot be
@@ -258,4 +284,5 @@ export type NativeErrorCode =
   | "nonfinite"
   | "argument"
   | "device"
+  | "lost"
   | "internal";

@@ -9,7 +9,9 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
+#include "backend/laps.h"
 #include "base/memory.h"
 #include "model/config.h"
 #include "model/weights.h"
@@ -210,6 +212,8 @@ class Backend {
   virtual bool on_device() const { return false; }
   virtual const char* place() const { return "memory"; }
   virtual uint64_t free_bytes() const { return machine_memory().free; }
+  /** Of the machine's memory, what is pinned for a device to write into. */
+  virtual size_t pinned_bytes() const { return 0; }
   /** Bytes a second of a large copy there, read plus written, measured now: the limit that figures stand
    * beside. 0: not measured. */
   virtual double copy_rate() { return 0; }
@@ -282,6 +286,14 @@ class Backend {
   /** After the head: waits for whatever the verbs only began. What taps and `HeadOut` point to is written
    * from here on, and a device says only now what was not finite. */
   virtual NonFinite finish(const Step&) { return {}; }
+
+  /** For profiles alone. Notes the point of time after whatever was called last; does not wait. */
+  virtual void lap() { clock_.note(); }
+  /** Waits; the milliseconds between the notes, oldest first. The notes are forgotten. */
+  virtual std::vector<double> laps() { return clock_.take(); }
+
+ private:
+  Laps clock_;
 };
 
 /** Straight-line f32, the oracle. */

@@ -20,6 +20,8 @@ const char* name(Code code) {
       return "argument";
     case Code::device:
       return "device";
+    case Code::lost:
+      return "lost";
     case Code::internal:
       break;
   }

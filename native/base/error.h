@@ -8,7 +8,7 @@
 namespace moescope {
 
 /** The codes of `NativeErrorCode` in engine/native.ts, in its order. */
-enum class Code { cancelled, released, memory, budget, file, nonfinite, argument, device, internal };
+enum class Code { cancelled, released, memory, budget, file, nonfinite, argument, device, lost, internal };
 
 const char* name(Code);
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "model/profile.h"
 #include "model/state.h"
 #include "taps/capture.h"
 #include "taps/edits.h"
@@ -32,6 +33,8 @@ struct RunSpec {
   int tile = 0;  // 0: the backend's choice
   int32_t first_row = 0;
   std::optional<Generation> generation;
+  /** Tell where the time goes. Changes no value. */
+  bool profile = false;
 };
 
 struct RunResult {
@@ -43,6 +46,7 @@ struct RunResult {
   const char* reason = "length";
   double prefill_ms = 0;
   double decode_ms = 0;
+  std::optional<Profile> profile;
 };
 
 /** What is told while a run goes on. */

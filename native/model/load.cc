@@ -258,6 +258,7 @@ std::vector<Model::Part> Model::memory() const {
   }
   out.push_back({"kv", backend->place(), kv_bytes.load()});
   out.push_back({"scratch", backend->place(), backend->scratch_bytes()});
+  if (const size_t pinned = backend->pinned_bytes()) out.push_back({"captures", "pinned", pinned});
   return out;
 }
 

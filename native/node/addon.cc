@@ -39,10 +39,11 @@ napi_value positional(napi_env env, napi_value config, napi_value positions) {
 class Addon : public Napi::Addon<Addon> {
  public:
   Addon(Napi::Env env, Napi::Object exports) : dispatch_(std::make_shared<Dispatch>(env)) {
-    DefineAddon(exports,
-                {InstanceMethod("info", &Addon::info), InstanceMethod("cuda", &Addon::cuda),
-                 InstanceMethod("setBudget", &Addon::set_budget), InstanceMethod("load", &Addon::load),
-                 InstanceMethod("positional", &Addon::positional_)});
+    DefineAddon(
+        exports,
+        {InstanceMethod("info", &Addon::info), InstanceMethod("cuda", &Addon::cuda),
+         InstanceMethod("cudaMemory", &Addon::cuda_memory_), InstanceMethod("setBudget", &Addon::set_budget),
+         InstanceMethod("load", &Addon::load), InstanceMethod("positional", &Addon::positional_)});
     // Threads must have ended before the environment's memory goes.
     napi_add_env_cleanup_hook(
         env,
@@ -73,10 +74,21 @@ class Addon : public Napi::Addon<Addon> {
   Napi::Value cuda(const Napi::CallbackInfo& info) {
     const napi_env env = info.Env();
     return {env, js::guard(env, [&] {
-              const CudaStatus& status = cuda_status();
+              const CudaStatus status = cuda_status();
               const napi_value out = js::object(env);
               js::set(env, out, "state", name(status.state));
               js::set(env, out, "text", status.text);
+              return out;
+            })};
+  }
+
+  Napi::Value cuda_memory_(const Napi::CallbackInfo& info) {
+    const napi_env env = info.Env();
+    return {env, js::guard(env, [&] {
+              const DeviceMemory memory = cuda_memory();
+              const napi_value out = js::object(env);
+              js::set(env, out, "free", static_cast<double>(memory.free));
+              js::set(env, out, "total", static_cast<double>(memory.total));
               return out;
             })};
   }

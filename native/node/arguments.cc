@@ -191,6 +191,7 @@ RunSpec read_run_spec(const Fields& f, bool generate) {
   for (const Fields& e : f.list("edits")) s.edits.push_back(read_edit(e));
   if (f.has("tile")) s.tile = small(f, "tile", 0, 1 << 20);
   if (f.has("firstRow")) s.first_row = static_cast<int32_t>(f.integer("firstRow", 0, int_max / 2));
+  if (f.has("profile")) s.profile = f.boolean("profile");
   if (!generate) return s;
   Generation g;
   g.max_tokens = small(f, "maxTokens", 0, 1 << 24);

@@ -19,6 +19,23 @@ napi_value captured(napi_env env, Captured& c, Arrays& arrays) {
   return out;
 }
 
+napi_value profile_object(napi_env env, const Profile& profile) {
+  const napi_value out = js::object(env);
+  js::set(env, out, "limit", profile.limit);
+  js::set(env, out, "rows", js::array(env, profile.rows.size(), [&](size_t i) {
+            const Profile::Row& r = profile.rows[i];
+            const napi_value row = js::object(env);
+            js::set(env, row, "phase", r.decode ? "decode" : "prefill");
+            js::set(env, row, "verb", name(r.verb));
+            js::set(env, row, "calls", static_cast<double>(r.calls));
+            js::set(env, row, "ms", r.ms);
+            js::set(env, row, "bytes", r.work.bytes);
+            js::set(env, row, "flops", r.work.flops);
+            return row;
+          }));
+  return out;
+}
+
 napi_value result_object(napi_env env, RunResult& r, bool generated) {
   const auto arrays = std::make_shared<Arrays>();
   const napi_value out = js::object(env);
@@ -30,6 +47,7 @@ napi_value result_object(napi_env env, RunResult& r, bool generated) {
   js::set(env, out, "last", arrays->take(env, napi_float32_array, std::move(r.last)));
   js::set(env, out, "prefillMs", r.prefill_ms);
   js::set(env, out, "decodeMs", r.decode_ms);
+  if (r.profile) js::set(env, out, "profile", profile_object(env, *r.profile));
   if (generated) {
     js::set(env, out, "ids", js::int32_array(env, r.ids));
     js::set(env, out, "reason", std::string(r.reason));

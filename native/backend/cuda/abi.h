@@ -11,7 +11,7 @@
 namespace moescope::cuda {
 
 struct Fault {
-  int code = -1;  // of `Code`; -1: all went well
+  int code = -1;  // of `Code`; -1: all went well; `lost`: no later call of the process will
   char where[96] = {};
   char what[416] = {};
 };
@@ -29,7 +29,9 @@ struct Api {
 
   void* (*take)(void*, size_t bytes, const char* what, Fault*);
   void (*give_back)(void*, void*);
-  uint64_t (*free_bytes)(void*);
+  uint64_t (*free_bytes)(void*, Fault*);
+  /** Without a backend: what the first GPU has free, and in all. */
+  void (*device_memory)(uint64_t* free, uint64_t* total, Fault*);
   double (*copy_rate)(void*, Fault*);
   void (*upload)(void*, void* to, const void* from, size_t bytes, Fault*);
   void (*download)(void*, void* to, const void* from, size_t bytes, Fault*);
@@ -42,6 +44,7 @@ struct Api {
 
   void (*reserve)(void*, int rows, Fault*);
   size_t (*scratch_bytes)(void*);
+  size_t (*pinned_bytes)(void*);
   void (*verb)(void*, Verb, const Step*, int layer, Fault*);
   void (*head)(void*, const Step*, const HeadOut*, Fault*);
   NonFinite (*finish)(void*, const Step*, Fault*);
@@ -51,6 +54,8 @@ struct Api {
   void (*ahead_queue)(void*, Fault*);
   Drawn (*ahead_wait)(void*, Fault*);
   void (*ahead_end)(void*, float* logits, Fault*);
+  void (*lap)(void*, Fault*);
+  void (*laps)(void*, double* ms, size_t n, Fault*);
 };
 
 /** The structs travel as they lie in memory, so both sides must come from one tree and one standard library.
@@ -61,7 +66,7 @@ inline void signature(char (&out)[96]) {
 #else
   const char* library = "libstdc++";
 #endif
-  std::snprintf(out, sizeof out, "3 %s %zu %zu %zu %zu %zu %d", library, sizeof(Config), sizeof(Weights),
+  std::snprintf(out, sizeof out, "5 %s %zu %zu %zu %zu %zu %d", library, sizeof(Config), sizeof(Weights),
                 sizeof(Step), sizeof(Tap), sizeof(SiteEdit), site_count);
 }
 

@@ -12,9 +12,13 @@ namespace {
 constexpr int64_t logits_rows = 64, logits_bytes = int64_t{512} << 20;
 }  // namespace
 
-Cuda::Cuda(const Config& config, const Weights& weights, bool fast)
-    : c(config), w(weights), fast_(fast), kv_bytes_(fast ? 2 : 4) {
+Cuda::Cuda(const Config& config, const Weights& weights, bool fast, Bare)
+    : c(config), w(weights), fast_(fast), kv_bytes_(fast ? 2 : 4) {}
+
+Cuda::Cuda(const Config& config, const Weights& weights, bool fast) : Cuda(config, weights, fast, Bare{}) {
   use();
+  inject_ = read_injections();
+  obey(inject_);
   cudaDeviceProp properties{};
   check(cudaGetDeviceProperties(&properties, device_), "device");
   std::snprintf(name_, sizeof name_, "%.127s", properties.name);
@@ -23,8 +27,8 @@ Cuda::Cuda(const Config& config, const Weights& weights, bool fast)
   check(cudaEventCreateWithFlags(&counted_, cudaEventDisableTiming), "event");
   const size_t pairs = c.inv_freq.size(), experts = static_cast<size_t>(c.experts);
   const auto make = [](auto*& p, size_t n) {
-    check(cudaMalloc(reinterpret_cast<void**>(&p), std::max<size_t>(1, n) * sizeof *p),
-          "tables of the model");
+    p = static_cast<std::remove_reference_t<decltype(p)>>(
+        take_memory(In::device, n * sizeof *p, "tables of the model"));
   };
   make(inv_freq_, pairs);
   make(inv_freq64_, pairs);
@@ -38,37 +42,39 @@ Cuda::Cuda(const Config& config, const Weights& weights, bool fast)
 
 Cuda::~Cuda() {
   (void)cudaSetDevice(device_);
-  (void)cudaStreamSynchronize(stream_);
-  for (const void** table : expert_tables_) (void)cudaFree(table);
+  if (stream_) (void)cudaStreamSynchronize(stream_);
+  for (const void** table : expert_tables_) give_back_memory(In::device, table);
   for (void* p : {static_cast<void*>(inv_freq_), static_cast<void*>(inv_freq64_), static_cast<void*>(begin_),
                   static_cast<void*>(cursor_), static_cast<void*>(bad_)})
-    (void)cudaFree(p);
-  for (const cudaEvent_t e : {layer_done_[0], layer_done_[1], counted_}) (void)cudaEventDestroy(e);
-  (void)cudaStreamDestroy(stream_);
+    give_back_memory(In::device, p);
+  for (const cudaEvent_t e : {layer_done_[0], layer_done_[1], counted_})
+    if (e) (void)cudaEventDestroy(e);
+  if (stream_) (void)cudaStreamDestroy(stream_);
 }
 
 void* Cuda::take(size_t bytes, const char* what) {
   use();
-  void* memory = nullptr;
-  check(cudaMalloc(&memory, std::max<size_t>(bytes, 1)), what);
-  return memory;
+  return take_memory(In::device, bytes, what);
 }
 
 void Cuda::give_back(void* memory) {
   (void)cudaSetDevice(device_);
-  (void)cudaFree(memory);  // waits for whatever may still use it
+  give_back_memory(In::device, memory);
 }
 
 uint64_t Cuda::free_bytes() const {
   (void)cudaSetDevice(device_);
-  size_t free = 0, total = 0;
-  return cudaMemGetInfo(&free, &total) == cudaSuccess ? free : 0;
+  uint64_t free = 0, total = 0;
+  device_memory(&free, &total);
+  return free;
 }
 
 double Cuda::copy_rate() const {
   use();
-  constexpr size_t bytes = size_t{1} << 30;
+  const size_t bytes = std::min<size_t>(size_t{1} << 30, free_bytes() / 4);
   constexpr int times = 10;
+  // Less than this would be answered by the cache.
+  if (bytes < size_t{256} << 20) return 0;
   Buffer<In::device> from, to;
   from.reserve(bytes, "copy rate");
   to.reserve(bytes, "copy rate");

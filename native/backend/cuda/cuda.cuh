@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "backend/cuda/inject.h"
+#include "backend/cuda/lap.cuh"
 #include "backend/cuda/lt.cuh"
 #include "backend/cuda/outbox.cuh"
 #include "backend/cuda/step.cuh"
@@ -59,6 +61,7 @@ class Cuda {
   void reserve(int rows);
   size_t kv_bytes() const { return kv_bytes_; }
   size_t scratch_bytes() const { return scratch_bytes_; }
+  size_t pinned_bytes() const { return pinned_bytes_; }
   void embed(const Step&);
   void qkv(const Step&, int layer);
   void attend(const Step&, int layer);
@@ -67,6 +70,10 @@ class Cuda {
   void ffn_down(const Step&, int layer);
   void head(const Step&, const HeadOut&);
   NonFinite finish(const Step&);
+  void lap();
+  void laps(double* ms, size_t n);
+  /** The fault that a test asked for in this layer. */
+  void injected(int layer) const;
 
   bool ahead(const Step&, const Ahead&);
   void ahead_queue();
@@ -74,6 +81,10 @@ class Cuda {
   void ahead_end(float* logits);
 
  private:
+  struct Bare {};
+  /** Holds nothing yet. When the other constructor fails, what this one made is destroyed. */
+  Cuda(const Config&, const Weights&, bool fast, Bare);
+
   const LayerWeights& layer(int l) const { return w.layers[static_cast<size_t>(l)]; }
   const LayerKind& kind(int l) const { return c.layers[static_cast<size_t>(l)]; }
   /** Staging of one loading thread. */
@@ -138,6 +149,7 @@ class Cuda {
 
   const Config& c;
   const Weights& w;
+  Inject inject_;
   int device_ = 0;
   char name_[128] = {};
   cudaStream_t stream_ = nullptr;
@@ -163,11 +175,12 @@ class Cuda {
   int rows_ = 0, head_rows_ = 0;
   Activations a{};
   Buffer<In::device> block_;
-  std::atomic<size_t> scratch_bytes_{0};
+  std::atomic<size_t> scratch_bytes_{0}, pinned_bytes_{0};
   DeviceStep step_;
   std::unique_ptr<Queue> queue_;  // made when first used
   bool ahead_active_ = false;
   Outbox outbox_;
+  EventLaps laps_;
 };
 
 }  // namespace moescope::cuda

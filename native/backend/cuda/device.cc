@@ -1,11 +1,14 @@
 // The engine's side of CUDA: asks the driver, opens the library, and passes the verbs on.
 #include <dlfcn.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <vector>
 
 #include "backend/cpu/plain_store.h"
 #include "backend/cuda/abi.h"
+#include "backend/cuda/context.h"
 #include "backend/cuda/open.h"
 #include "base/error.h"
 #include "model/logits.h"
@@ -67,9 +70,11 @@ CudaStatus ask_driver(std::string& device) {
 
 CudaStatus look() {
   std::string device;
-  CudaStatus status = ask_driver(device);
+  // Another library stands in for the device, too: tests have one that computes on the CPU.
+  const char* other = std::getenv("MOESCOPE_CUDA_LIBRARY");
+  CudaStatus status = other ? CudaStatus{State::ready, device = other} : ask_driver(device);
   if (status.state != State::ready) return status;
-  const std::string path = beside("libmoescope-cuda.so");
+  const std::string path = other ? other : beside("libmoescope-cuda.so");
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!library)
     return {State::not_built,
@@ -83,8 +88,25 @@ CudaStatus look() {
   return status;
 }
 
-void check(const Fault& fault) {
-  if (fault.code >= 0) fail(static_cast<Code>(fault.code), fault.where, fault.what);
+/** A call's own fault. Nothing is asked of a device that is lost: it would only say so again, or hang. */
+struct Call : Fault {
+  Call() { DeviceContext::instance().check(); }
+};
+
+/** `place`: what was asked, where that says more than the library does. */
+void check(const Fault& fault, const std::string& place = "") {
+  if (fault.code < 0) return;
+  if (static_cast<Code>(fault.code) != Code::lost)
+    fail(static_cast<Code>(fault.code), fault.where, fault.what);
+  DeviceContext& context = DeviceContext::instance();
+  context.lose(place.empty() ? fault.where : place + " (" + fault.where + ")", fault.what);
+  context.check();
+}
+
+std::string place_of(Verb verb, int layer) {
+  constexpr const char* names[] = {"embed", "qkv", "attend", "out", "route_ffn", "ffn_down"};
+  const std::string name = names[static_cast<int>(verb)];
+  return layer < 0 ? name : name + " of layer " + std::to_string(layer);
 }
 
 /** Rows [begin, end) one after the other. */
@@ -109,14 +131,14 @@ void gather(std::vector<std::byte>& out, const Source& s, int64_t cols, int64_t 
 class Device final : public Backend {
  public:
   Device(const Config& config, const Weights& weights, bool fast) : c(config) {
-    Fault fault;
+    Call fault;
     self_ = api->create(&config, &weights, fast, &fault);
     check(fault);
   }
   ~Device() override { api->destroy(self_); }
 
   std::byte* take(size_t bytes, const char* what) override {
-    Fault fault;
+    Call fault;
     void* memory = api->take(self_, bytes, what, &fault);
     check(fault);
     return static_cast<std::byte*>(memory);
@@ -124,9 +146,14 @@ class Device final : public Backend {
   void give_back(std::byte* memory) override { api->give_back(self_, memory); }
   bool on_device() const override { return true; }
   const char* place() const override { return "cuda"; }
-  uint64_t free_bytes() const override { return api->free_bytes(self_); }
+  uint64_t free_bytes() const override {
+    Call fault;
+    const uint64_t free = api->free_bytes(self_, &fault);
+    check(fault);
+    return free;
+  }
   double copy_rate() override {
-    Fault fault;
+    Call fault;
     const double rate = api->copy_rate(self_, &fault);
     check(fault);
     return rate;
@@ -139,19 +166,19 @@ class Device final : public Backend {
   int64_t pack(const Matrix& m, void* dst, const Source& s, int64_t begin, int64_t end) const override {
     thread_local std::vector<std::byte> rows;
     gather(rows, s, m.cols, begin, end);
-    Fault fault;
+    Call fault;
     const int64_t bad = api->store(self_, &m, dst, rows.data(), s.type, begin, end, &fault);
     check(fault);
     return bad;
   }
   bool draw(const Matrix& m, void* dst, const RandomFill& d, int64_t begin, int64_t end) override {
-    Fault fault;
+    Call fault;
     api->draw(self_, &m, dst, &d, begin, end, &fault);
     check(fault);
     return true;
   }
   void unpack(const Matrix& m, float* dst, int64_t begin, int64_t end) const override {
-    Fault fault;
+    Call fault;
     if (group_of(m.format) > 0) {
       api->unpack(self_, &m, dst, begin, end, &fault);
       check(fault);
@@ -169,11 +196,12 @@ class Device final : public Backend {
   }
 
   void reserve(int rows) override {
-    Fault fault;
+    Call fault;
     api->reserve(self_, rows, &fault);
     check(fault);
   }
   size_t scratch_bytes() const override { return api->scratch_bytes(self_); }
+  size_t pinned_bytes() const override { return api->pinned_bytes(self_); }
   int tile_rows() const override { return 4096; }
 
   void embed(const Step& s) override { call(Verb::embed, s, -1); }
@@ -183,39 +211,53 @@ class Device final : public Backend {
   void route_ffn(const Step& s, int l) override { call(Verb::route_ffn, s, l); }
   void ffn_down(const Step& s, int l) override { call(Verb::ffn_down, s, l); }
   void head(const Step& s, const HeadOut& o) override {
-    Fault fault;
+    Call fault;
     api->head(self_, &s, &o, &fault);
-    check(fault);
+    check(fault, "head");
   }
   NonFinite finish(const Step& s) override {
-    Fault fault;
+    Call fault;
     const NonFinite bad = api->finish(self_, &s, &fault);
-    check(fault);
+    check(fault, "the end of a tile of " + std::to_string(s.rows) + " rows");
     return bad;
   }
 
   bool ahead(const Step& s, const Ahead& a) override {
-    Fault fault;
+    Call fault;
     const bool begun = api->ahead(self_, &s, &a, &fault);
     check(fault);
     return begun;
   }
   int ahead_most() const override { return api->ahead_most(self_); }
   void ahead_queue() override {
-    Fault fault;
+    Call fault;
     api->ahead_queue(self_, &fault);
     check(fault);
   }
   Drawn ahead_wait(const Step&) override {
-    Fault fault;
+    Call fault;
     const Drawn drawn = api->ahead_wait(self_, &fault);
     check(fault);
     return drawn;
   }
   void ahead_end(float* logits) override {
-    Fault fault;
+    Call fault;
     api->ahead_end(self_, logits, &fault);
     check(fault);
+  }
+  void lap() override {
+    Call fault;
+    api->lap(self_, &fault);
+    check(fault);
+    ++notes_;
+  }
+  std::vector<double> laps() override {
+    std::vector<double> ms(std::max<size_t>(1, notes_) - 1);
+    notes_ = 0;
+    Call fault;
+    api->laps(self_, ms.data(), ms.size(), &fault);
+    check(fault);
+    return ms;
   }
 
   int32_t sample(const float* logits, const Sampling& s, uint64_t n) override {
@@ -227,20 +269,23 @@ class Device final : public Backend {
 
  private:
   void call(Verb verb, const Step& s, int layer) {
-    Fault fault;
+    Call fault;
     api->verb(self_, verb, &s, layer, &fault);
-    check(fault);
+    check(fault, place_of(verb, layer));
   }
 
   const Config& c;
   Sampler sampler_;
   void* self_ = nullptr;
+  size_t notes_ = 0;
 };
 
 }  // namespace
 
-const CudaStatus& cuda_status() {
+CudaStatus cuda_status() {
   static const CudaStatus status = look();
+  const DeviceContext& context = DeviceContext::instance();
+  if (context.lost()) return {State::lost, context.text()};
   return status;
 }
 
@@ -256,15 +301,35 @@ const char* name(State s) {
       return "old-driver";
     case State::not_built:
       return "not-built";
+    case State::lost:
+      return "lost";
     case State::mismatch:
       break;
   }
   return "mismatch";
 }
 
-std::unique_ptr<Backend> cuda_gpu(const Config& c, const Weights& w, bool fast) {
-  const CudaStatus& status = cuda_status();
+namespace {
+
+void need_device() {
+  const CudaStatus status = cuda_status();
+  DeviceContext::instance().check();
   if (status.state != State::ready) fail(Code::device, "device \"cuda\"", status.text);
+}
+
+}  // namespace
+
+DeviceMemory cuda_memory() {
+  need_device();
+  DeviceMemory memory;
+  Fault fault;
+  api->device_memory(&memory.free, &memory.total, &fault);
+  check(fault);
+  return memory;
+}
+
+std::unique_ptr<Backend> cuda_gpu(const Config& c, const Weights& w, bool fast) {
+  need_device();
   return std::make_unique<Device>(c, w, fast);
 }
 

@@ -37,7 +37,8 @@ void verb(void* p, Verb v, const Step* s, int l, Fault* fault) {
       case Verb::qkv:
         return self(p).qkv(*s, l);
       case Verb::attend:
-        return self(p).attend(*s, l);
+        self(p).attend(*s, l);
+        return self(p).injected(l);
       case Verb::out:
         return self(p).out(*s, l);
       case Verb::route_ffn:
@@ -60,7 +61,10 @@ Api table() {
     return guard(f, [&] { return self(p).take(n, what); });
   };
   api.give_back = [](void* p, void* memory) { self(p).give_back(memory); };
-  api.free_bytes = [](void* p) { return self(p).free_bytes(); };
+  api.free_bytes = [](void* p, Fault* f) { return guard(f, [&] { return self(p).free_bytes(); }); };
+  api.device_memory = [](uint64_t* free, uint64_t* total, Fault* f) {
+    guard(f, [&] { device_memory(free, total); });
+  };
   api.copy_rate = [](void* p, Fault* f) { return guard(f, [&] { return self(p).copy_rate(); }); };
   api.upload = [](void* p, void* to, const void* from, size_t n, Fault* f) {
     guard(f, [&] { self(p).upload(to, from, n); });
@@ -80,6 +84,7 @@ Api table() {
   api.kv_bytes = [](void* p) { return self(p).kv_bytes(); };
   api.reserve = [](void* p, int rows, Fault* f) { guard(f, [&] { self(p).reserve(rows); }); };
   api.scratch_bytes = [](void* p) { return self(p).scratch_bytes(); };
+  api.pinned_bytes = [](void* p) { return self(p).pinned_bytes(); };
   api.verb = verb;
   api.head = [](void* p, const Step* s, const HeadOut* o, Fault* f) {
     guard(f, [&] { self(p).head(*s, *o); });
@@ -92,6 +97,8 @@ Api table() {
   api.ahead_queue = [](void* p, Fault* f) { guard(f, [&] { self(p).ahead_queue(); }); };
   api.ahead_wait = [](void* p, Fault* f) { return guard(f, [&] { return self(p).ahead_wait(); }); };
   api.ahead_end = [](void* p, float* logits, Fault* f) { guard(f, [&] { self(p).ahead_end(logits); }); };
+  api.lap = [](void* p, Fault* f) { guard(f, [&] { self(p).lap(); }); };
+  api.laps = [](void* p, double* ms, size_t n, Fault* f) { guard(f, [&] { self(p).laps(ms, n); }); };
   return api;
 }
 

@@ -4,10 +4,9 @@
 #include <cstddef>
 
 #include "backend/cuda/check.cuh"
+#include "backend/cuda/heap.cuh"
 
 namespace moescope::cuda {
-
-enum class In { device, pinned };
 
 template <In where>
 class Buffer {
@@ -21,8 +20,7 @@ class Buffer {
   void reserve(size_t bytes, const char* what) {
     if (bytes <= bytes_) return;
     release();
-    if constexpr (where == In::device) check(cudaMalloc(&data_, bytes), what);
-    else check(cudaHostAlloc(&data_, bytes, cudaHostAllocDefault), what);
+    data_ = take_memory(where, bytes, what);
     bytes_ = bytes;
   }
   template <class T>
@@ -34,8 +32,7 @@ class Buffer {
  private:
   void release() {
     if (!data_) return;
-    if constexpr (where == In::device) (void)cudaFree(data_);
-    else (void)cudaFreeHost(data_);
+    give_back_memory(where, data_);
     data_ = nullptr;
     bytes_ = 0;
   }

@@ -18,6 +18,7 @@ class Outbox {
   }
   /** So many bytes fit without a wait in between. */
   size_t capacity() const { return size; }
+  size_t pinned_bytes() const { return box_.bytes(); }
   /** Done when the stream has come this far. */
   void then(std::function<void()> deliver) { pending_.push_back(std::move(deliver)); }
   /** Waits and delivers. */

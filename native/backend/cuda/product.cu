@@ -152,8 +152,8 @@ Weight Cuda::weight(int l, MlpPart part) {
   if (!table) {
     std::vector<const void*> pointers;
     for (const Mlp& e : experts) pointers.push_back((e.*part).data);
-    check(cudaMalloc(reinterpret_cast<void**>(&table), pointers.size() * sizeof(void*)),
-          "tables of the model");
+    table = static_cast<const void**>(
+        take_memory(In::device, pointers.size() * sizeof(void*), "tables of the model"));
     upload(table, pointers.data(), pointers.size() * sizeof(void*));
   }
   const Matrix& m = experts[0].*part;

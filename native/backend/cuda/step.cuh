@@ -29,6 +29,8 @@ class DeviceStep {
   /** Sends the tile's tables. The stream must have no reader of the last ones. */
   void send(const Step&, const Config&, cudaStream_t);
 
+  size_t pinned_bytes() const { return pinned_.bytes(); }
+
   const int32_t *ids = nullptr, *positions = nullptr, *segment_of = nullptr;
   const Segment* segments = nullptr;
   const KvLayer* caches = nullptr;     // [segments, layers]
