@@ -18,7 +18,7 @@
 namespace moescope::cuda {
 namespace {
 
-constexpr int threads = 256;
+constexpr int threads = 256, row_threads = 1024;
 
 /** x = the id's embedding; the rotations of its position. One block. */
 template <class W>
@@ -29,9 +29,9 @@ __global__ void begin_row(float* x, const W* table, const Row* row, int d, float
   let_successor_begin();
   after_predecessor();
   const int t = static_cast<int>(threadIdx.x);
-  for (int i = t; i < d; i += threads) x[i] = element(table, int64_t{row->id} * d + i);
-  for (int i = t; i < arrived_count; i += threads) arrived[i] = 0;
-  for (int j = t; j < half; j += threads) {
+  for (int i = t; i < d; i += row_threads) x[i] = element(table, int64_t{row->id} * d + i);
+  for (int i = t; i < arrived_count; i += row_threads) arrived[i] = 0;
+  for (int j = t; j < half; j += row_threads) {
     if (frequency) {
       const double angle = static_cast<double>(__fmul_rn(static_cast<float>(row->position), frequency[j]));
       cos_out[j] = static_cast<float>(cos(angle)), sin_out[j] = static_cast<float>(sin(angle));
@@ -175,7 +175,7 @@ void Cuda::decode_step() {
   launch_draw(logits, stream_);
   const bool hf = c.rope == Rope::hf;
   const auto begin = [&](auto kernel, auto* table) {
-    launch_after(kernel, dim3(1), threads, 0, true, stream_, "embed", a.x, table, queue.row(), c.d, a.cos,
+    launch_after(kernel, dim3(1), row_threads, 0, true, stream_, "embed", a.x, table, queue.row(), c.d, a.cos,
                  a.sin, a.cos_global, a.sin_global, hf ? inv_freq_ : nullptr, inv_freq64_, c.head_dim / 2,
                  c.chunk, queue.arrived.as<unsigned>(), c.layer_count() * (c.kv_heads + 1));
   };

@@ -3,7 +3,7 @@
 //
 // A KV head's keys are split over so many blocks that the device is full, whatever the length; each block
 // serves all query heads of the group, so keys and values are read once: keys * head_dim * 4 bytes a KV head
-// in bf16. Sixteen groups of eight lanes take a key each; the last block of a head to be done puts the splits
+// in bf16. Thirty-two groups of eight lanes take a key each; the last block of a head to be done puts the splits
 // together.
 #include <algorithm>
 #include <cmath>
@@ -15,7 +15,8 @@
 namespace moescope::cuda {
 namespace {
 
-constexpr int threads = 128, warps = threads / 32, lanes = 8;  // lanes of a key
+constexpr int threads = 256, warps = threads / 32, lanes = 8;  // lanes of a key
+constexpr int most_splits = 32;
 
 /** Four neighbours. */
 __device__ void four(const float* p, float (&x)[4]) {
@@ -92,26 +93,12 @@ struct Sums {
   }
 };
 
-/** Adds up `count` partial results of a head: top, sum, and z [HD] each, `stride` floats apart; a thread a
- * value of z. */
-template <int HD>
-__device__ void combine(const float* from, int count, int64_t stride, float& top, float& sum, float& z,
-                        int i) {
-  top = -INFINITY, sum = 0, z = 0;
-  for (int s = 0; s < count; ++s) top = fmaxf(top, __ldcg(from + s * stride));
-  for (int s = 0; s < count; ++s) {
-    const float* p = from + s * stride;
-    const float t = __ldcg(p), shrink = t == -INFINITY ? 0.0f : exp2f(t - top);
-    sum += shrink * __ldcg(p + 1);
-    z += shrink * __ldcg(p + 2 + i);
-  }
-}
-
 /** grid (splits, KV heads); H: query heads of a KV head. */
 template <int HD, int H>
 __global__ void __launch_bounds__(threads) attend(const __grid_constant__ DecodeAttention a) {
   constexpr int N = HD / lanes;  // values of a lane: 4 neighbours, every 32nd
   __shared__ __align__(16) float q[H][HD], k_own[HD], v_own[HD], met[warps][H][HD + 2];
+  __shared__ float share[H * most_splits], met_sum[H * most_splits], inverse[H];
   __shared__ bool last;
   let_successor_begin();
   after_predecessor();
@@ -188,19 +175,23 @@ __global__ void __launch_bounds__(threads) attend(const __grid_constant__ Decode
     }
   }
   __syncthreads();
-  const int64_t stride = HD + 2;
+  // Partial results: tops, then sums, then values, [head][split] each.
+  const int64_t heads = int64_t{a.kv_heads} * H, cell = (int64_t{kv} * H) * a.splits + split;
+  float *tops = a.part, *all = tops + heads * a.splits, *values = a.part + (2 * heads * a.splits + 3) / 4 * 4;
   for (int i = t; i < H * HD; i += threads) {
     const int h = i / HD;
     float top = -INFINITY, sum = 0, z = 0;
+#pragma unroll
     for (int w = 0; w < warps; ++w) top = fmaxf(top, met[w][h][0]);
+#pragma unroll
     for (int w = 0; w < warps; ++w) {
       const float shrink = met[w][h][0] == -INFINITY ? 0.0f : exp2f(met[w][h][0] - top);
       sum += shrink * met[w][h][1];
       z += shrink * met[w][h][2 + i % HD];
     }
-    float* out = a.part + ((int64_t{kv} * H + h) * a.splits + split) * stride;
-    if (i % HD == 0) out[0] = top, out[1] = sum;
-    out[2 + i % HD] = z;
+    const int64_t at = cell + int64_t{h} * a.splits;
+    if (i % HD == 0) tops[at] = top, all[at] = sum;
+    values[at * HD + i % HD] = z;
   }
   __threadfence();
   __syncthreads();
@@ -208,12 +199,37 @@ __global__ void __launch_bounds__(threads) attend(const __grid_constant__ Decode
   __syncthreads();
   if (!last) return;
   __threadfence();
-  for (int i = t; i < H * HD; i += threads) {
-    const int64_t h = int64_t{kv} * H + i / HD;
-    float top, sum, z;
-    combine<HD>(a.part + h * a.splits * stride, a.splits, stride, top, sum, z, i % HD);
-    a.z[h * HD + i % HD] = z / sum;
-    if (i % HD == 0) a.lse[h] = (top + log2f(sum)) * 0.6931471805599453f;
+  // How much each split counts, a thread each; then all values at once.
+  const int64_t first = int64_t{kv} * H * a.splits;
+  for (int i = t; i < H * a.splits; i += threads) {
+    const float top = __ldcg(tops + first + i);
+    share[i] = top, met_sum[i] = __ldcg(all + first + i);
+  }
+  __syncthreads();
+  if (t < H) {
+    float top = -INFINITY, sum = 0;
+    for (int s = 0; s < a.splits; ++s) top = fmaxf(top, share[t * a.splits + s]);
+    for (int s = 0; s < a.splits; ++s) {
+      float& x = share[t * a.splits + s];
+      x = x == -INFINITY ? 0.0f : exp2f(x - top);
+      sum += x * met_sum[t * a.splits + s];
+    }
+    inverse[t] = 1.0f / sum;
+    a.lse[int64_t{kv} * H + t] = (top + log2f(sum)) * 0.6931471805599453f;
+  }
+  __syncthreads();
+  for (int i = t * 4; i < H * HD; i += threads * 4) {
+    const int h = i / HD;
+    const float* from = values + (first + int64_t{h} * a.splits) * HD + i % HD;
+    float4 z = make_float4(0, 0, 0, 0);
+#pragma unroll 16
+    for (int s = 0; s < a.splits; ++s) {
+      const float4 v = __ldcg(reinterpret_cast<const float4*>(from + int64_t{s} * HD));
+      const float w = share[h * a.splits + s];
+      z.x += w * v.x, z.y += w * v.y, z.z += w * v.z, z.w += w * v.w;
+    }
+    const float w = inverse[h];
+    *reinterpret_cast<float4*>(a.z + int64_t{kv} * H * HD + i) = make_float4(w * z.x, w * z.y, w * z.z, w * z.w);
   }
 }
 
@@ -240,9 +256,9 @@ void launch(const DecodeAttention& a, cudaStream_t stream) {
 bool decode_attention_fits(const Config& c) {
   return (c.head_dim == 32 || c.head_dim == 64 || c.head_dim == 128) && c.heads / c.kv_heads <= 5;
 }
-int decode_splits(const Config& c) { return std::max(1, multiprocessors() / c.kv_heads); }
+int decode_splits(const Config& c) { return std::clamp(multiprocessors() / c.kv_heads, 1, most_splits); }
 int64_t decode_attention_floats(const Config& c) {
-  return int64_t{c.heads} * decode_splits(c) * (c.head_dim + 2);
+  return int64_t{c.heads} * decode_splits(c) * (c.head_dim + 2) + 4;
 }
 
 void launch_decode_attention(const DecodeAttention& a, cudaStream_t stream) {

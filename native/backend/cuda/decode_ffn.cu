@@ -52,7 +52,8 @@ __device__ Choice choose(const DecodeFfn& f, float* logits) {
   return c;
 }
 
-template <int G>
+/** N: elements of the row that a thread holds. */
+template <int G, int N>
 __global__ void __launch_bounds__(stream_threads) up(const __grid_constant__ DecodeFfn f) {
   extern __shared__ __align__(128) std::byte shared[];
   __shared__ Choice chosen;
@@ -60,9 +61,10 @@ __global__ void __launch_bounds__(stream_threads) up(const __grid_constant__ Dec
   const Share share(f.ff);
   const int local = share.local(), units = f.experts > 0 ? 2 * local : local, tiles = f.gate.col_tiles();
   float* part = reinterpret_cast<float*>(shared + StreamTile<G>::ring);
-  const Halves x{reinterpret_cast<__half*>(part + units * parts * 16), 128 * tiles};
+  const Halves halves{reinterpret_cast<__half*>(part + units * parts * 16), 128 * tiles};
   // Every warp writes the same logits here.
-  float* logits = reinterpret_cast<float*>(reinterpret_cast<std::byte*>(x.high) + Halves::bytes(x.columns));
+  float* logits =
+      reinterpret_cast<float*>(reinterpret_cast<std::byte*>(halves.high) + Halves::bytes(halves.columns));
   Choice mine{-1, 0};
   const auto place = [&](int unit, int stream) {
     const Int4& w = stream == 0 ? f.gate : f.up;
@@ -77,31 +79,27 @@ __global__ void __launch_bounds__(stream_threads) up(const __grid_constant__ Dec
   Stream<G, decltype(place)> stream(shared, units * parts, parts, tiles, place);
   stream.begin(local * parts);
   for (int i = static_cast<int>(threadIdx.x); i < units * parts * 16; i += stream_threads) part[i] = 0;
+  Held<N> x, weight;
+  weight.load(f.norm, f.d);
   after_predecessor();
 
-  float squares = 0, largest = 0;
-  for (int i = static_cast<int>(threadIdx.x); i < f.d; i += stream_threads) {
-    const float v = f.x[i];
-    squares += v * v;
-    largest = fmaxf(largest, fabsf(v * f.norm[i]));
-  }
-  largest = block_max(largest);
-  const float factor = 1.0f / sqrtf(block_sum(squares) / static_cast<float>(f.d) + f.eps);
+  x.load(f.x, f.d);
+  const float largest = norm_row(x, weight, f.d, f.eps);
   for (int e = share.first; e < f.experts; e += share.blocks) {
+    weight.load(f.router + int64_t{e} * f.d, f.d);
     float sum = 0;
-    for (int i = static_cast<int>(threadIdx.x); i < f.d; i += stream_threads)
-      sum += f.x[i] * factor * f.norm[i] * f.router[int64_t{e} * f.d + i];
-    sum = block_sum(sum);
+#pragma unroll
+    for (int i = 0; i < N; ++i) sum += x.x[i] * weight.x[i];
+    sum = block_sum_and_most(sum, 0).sum;
     if (threadIdx.x == 0) {
       f.logit[e] = sum;
       __threadfence();
       atomicAdd(f.arrived, 1u);
     }
   }
-  const float down =
-      fill_halves(x, f.d, factor * largest, [&](int i) { return f.x[i] * factor * f.norm[i]; });
+  const float down = fill_halves(halves, x, largest);
   __syncthreads();
-  stream.finish([&](int, int) { return x.high; }, Halves::pitch(x.columns), part);
+  stream.finish([&](int, int) { return halves.high; }, Halves::pitch(halves.columns), part);
   if (share.first == 0 && f.experts > 0 && threadIdx.x < 32) {
     if (mine.expert < 0) mine = choose(f, logits);
     if (threadIdx.x == 0) {
@@ -121,7 +119,7 @@ __global__ void __launch_bounds__(stream_threads) up(const __grid_constant__ Dec
   }
 }
 
-template <int G>
+template <int G, int N>
 __global__ void __launch_bounds__(stream_threads) down(const __grid_constant__ DecodeFfn f) {
   extern __shared__ __align__(128) std::byte shared[];
   let_successor_begin();
@@ -129,9 +127,8 @@ __global__ void __launch_bounds__(stream_threads) down(const __grid_constant__ D
   const int local = share.local(), inputs = f.experts > 0 ? 2 : 1, units = inputs * local;
   const int tiles = f.down.col_tiles(), steps = (tiles + 1) / 2;
   float* part = reinterpret_cast<float*>(shared + StreamTile<G>::ring);
-  Halves x[2];
-  x[0] = {reinterpret_cast<__half*>(part + units * parts * 16), 256 * steps};
-  x[1] = {x[0].high + Halves::bytes(x[0].columns) / 2, x[0].columns};
+  const int columns = 256 * steps, apart = Halves::bytes(columns) / 2;
+  __half* halves = reinterpret_cast<__half*>(part + units * parts * 16);
   const std::byte* routed = nullptr;
   const auto place = [&](int unit, int half) {
     if (unit >= local && !routed) routed = static_cast<const std::byte*>(f.routed[2][__ldcg(f.choice)]);
@@ -145,25 +142,28 @@ __global__ void __launch_bounds__(stream_threads) down(const __grid_constant__ D
   for (int i = static_cast<int>(threadIdx.x); i < units * parts * 16; i += stream_threads) part[i] = 0;
   after_predecessor();
 
-  float back[2];
-  for (int k = 0; k < inputs; ++k) {
-    const float* act = k == 0 ? f.act : f.routed_act;
+  const auto take = [&](const float* from, __half* to) {
+    Held<N> act;
+    act.load(from, f.ff);
     float largest = 0;
-    for (int i = static_cast<int>(threadIdx.x); i < f.ff; i += stream_threads)
-      largest = fmaxf(largest, fabsf(act[i]));
-    back[k] = fill_halves(x[k], f.ff, block_max(largest), [&](int i) { return act[i]; });
-  }
+#pragma unroll
+    for (int i = 0; i < N; ++i) largest = fmaxf(largest, fabsf(act.x[i]));
+    return fill_halves(Halves{to, columns}, act, block_sum_and_most(0, largest).most);
+  };
+  const float down_own = take(f.act, halves), down_routed = inputs > 1 ? take(f.routed_act, halves + apart) : 0;
   __syncthreads();
-  stream.finish([&](int unit, int half) { return x[unit < local ? 0 : 1].high + 128 * steps * half; },
-                Halves::pitch(x[0].columns), part);
+  stream.finish([&](int unit, int half) { return halves + (unit < local ? 0 : apart) + 128 * steps * half; },
+                Halves::pitch(columns), part);
   __syncthreads();
   for (int i = static_cast<int>(threadIdx.x); i < local * 8; i += stream_threads) {
     const int r = share.tile(i / 8) * 8 + i % 8;
     if (r >= f.d) continue;
     float sum = f.x[r];
-    for (int k = 0; k < inputs; ++k)
-      sum += back[k] * (unit_sum(part, parts, i / 8 + k * local, 0, i % 8) +
-                        unit_sum(part, parts, i / 8 + k * local, 1, i % 8));
+    const auto of = [&](int unit) {
+      return unit_sum(part, parts, unit, 0, i % 8) + unit_sum(part, parts, unit, 1, i % 8);
+    };
+    sum += down_own * of(i / 8);
+    if (inputs > 1) sum += down_routed * of(i / 8 + local);
     f.x[r] = sum;
     if (!isfinite(sum)) atomicMin(f.bad, f.mark);
   }
@@ -183,38 +183,41 @@ size_t down_bytes(int ring, int d, int ff, int inputs) {
          static_cast<size_t>(inputs * Halves::bytes((ff + 255) / 256 * 256));
 }
 
-template <int G>
+template <int G, int N>
 void launch_up(const DecodeFfn& f, cudaStream_t stream) {
   const size_t bytes = up_bytes(StreamTile<G>::ring, f.d, f.ff, f.experts);
-  allow_shared(reinterpret_cast<const void*>(up<G>), bytes);
-  launch_after(up<G>, dim3(static_cast<unsigned>(blocks_for(f.ff))), stream_threads, bytes, true, stream,
+  allow_shared(reinterpret_cast<const void*>(up<G, N>), bytes);
+  launch_after(up<G, N>, dim3(static_cast<unsigned>(blocks_for(f.ff))), stream_threads, bytes, true, stream,
                "route_ffn", f);
 }
-template <int G>
+template <int G, int N>
 void launch_down(const DecodeFfn& f, cudaStream_t stream) {
   const size_t bytes = down_bytes(StreamTile<G>::ring, f.d, f.ff, f.experts > 0 ? 2 : 1);
-  allow_shared(reinterpret_cast<const void*>(down<G>), bytes);
-  launch_after(down<G>, dim3(static_cast<unsigned>(blocks_for(f.d))), stream_threads, bytes, true, stream,
+  allow_shared(reinterpret_cast<const void*>(down<G, N>), bytes);
+  launch_after(down<G, N>, dim3(static_cast<unsigned>(blocks_for(f.d))), stream_threads, bytes, true, stream,
                "ffn_down", f);
 }
 
 }  // namespace
 
 bool decode_ffn_fits(int d, int ff, int experts) {
-  return fits_shared(std::max(up_bytes(StreamTile<32>::ring, d, ff, experts),
+  return d <= 8 * stream_threads && ff <= 16 * stream_threads &&
+         fits_shared(std::max(up_bytes(StreamTile<32>::ring, d, ff, experts),
                               down_bytes(StreamTile<32>::ring, d, ff, experts > 0 ? 2 : 1)));
 }
 
 void launch_decode_up(const DecodeFfn& f, int group, cudaStream_t stream) {
-  if (group == 32) launch_up<32>(f, stream);
-  else if (group == 64) launch_up<64>(f, stream);
-  else launch_up<128>(f, stream);
+  const bool five = f.d <= 5 * stream_threads;
+  if (group == 32) five ? launch_up<32, 5>(f, stream) : launch_up<32, 8>(f, stream);
+  else if (group == 64) five ? launch_up<64, 5>(f, stream) : launch_up<64, 8>(f, stream);
+  else five ? launch_up<128, 5>(f, stream) : launch_up<128, 8>(f, stream);
 }
 
 void launch_decode_down(const DecodeFfn& f, int group, cudaStream_t stream) {
-  if (group == 32) launch_down<32>(f, stream);
-  else if (group == 64) launch_down<64>(f, stream);
-  else launch_down<128>(f, stream);
+  const bool eight = f.ff <= 8 * stream_threads;
+  if (group == 32) eight ? launch_down<32, 8>(f, stream) : launch_down<32, 16>(f, stream);
+  else if (group == 64) eight ? launch_down<64, 8>(f, stream) : launch_down<64, 16>(f, stream);
+  else eight ? launch_down<128, 8>(f, stream) : launch_down<128, 16>(f, stream);
 }
 
 }  // namespace moescope::cuda

@@ -46,13 +46,13 @@ struct Cut {
 template <int G>
 Cut cut(int cols, int units, int blocks) {
   const int local = (units + blocks - 1) / blocks;
-  Cut c{local <= 2 * stream_warps ? 4 : 1, half_tiles(cols), 0};
+  Cut c{local <= stream_warps ? 4 : 1, half_tiles(cols), 0};
   c.shared = StreamTile<G>::ring + static_cast<size_t>(local * c.parts) * 64 +
              static_cast<size_t>(Halves::bytes(256 * c.steps));
   return c;
 }
 
-template <int G>
+template <int G, int N>
 __global__ void __launch_bounds__(stream_threads)
     linear(const __grid_constant__ Linear l, int units, int parts, int steps) {
   extern __shared__ __align__(128) std::byte shared[];
@@ -61,7 +61,7 @@ __global__ void __launch_bounds__(stream_threads)
             blocks = static_cast<int>(gridDim.x);
   const int local = first < units ? (units - first + blocks - 1) / blocks : 0;
   float* part = reinterpret_cast<float*>(shared + StreamTile<G>::ring);
-  const Halves x{reinterpret_cast<__half*>(part + local * parts * 16), 256 * steps};
+  const Halves halves{reinterpret_cast<__half*>(part + local * parts * 16), 256 * steps};
   const auto locate = [&](int unit, int& matrix) {
     int tile = first + unit * blocks;
     for (matrix = 0; tile >= l.w[matrix].row_tiles();) tile -= l.w[matrix++].row_tiles();
@@ -82,21 +82,21 @@ __global__ void __launch_bounds__(stream_threads)
   Stream<G, decltype(place)> stream(shared, local * parts, parts, steps, place);
   stream.begin(local * parts);
   for (int i = static_cast<int>(threadIdx.x); i < local * parts * 16; i += stream_threads) part[i] = 0;
+  Held<N> x, weight;
+  if (l.norm) weight.load(l.norm, l.cols);
   if (!l.experts) after_predecessor();
 
-  const float* in = l.x + int64_t{row} * l.cols;
-  float squares = 0, largest = 0;
-  for (int i = static_cast<int>(threadIdx.x); i < l.cols; i += stream_threads) {
-    const float v = in[i];
-    squares += v * v;
-    largest = fmaxf(largest, fabsf(l.norm ? v * l.norm[i] : v));
+  x.load(l.x + int64_t{row} * l.cols, l.cols);
+  float largest = 0;
+  if (l.norm) {
+    largest = norm_row(x, weight, l.cols, l.eps);
+  } else {
+    for (int i = 0; i < N; ++i) largest = fmaxf(largest, fabsf(x.x[i]));
+    largest = block_sum_and_most(0, largest).most;
   }
-  largest = block_max(largest);
-  const float factor = l.norm ? 1.0f / sqrtf(block_sum(squares) / static_cast<float>(l.cols) + l.eps) : 1.0f;
-  const float down = fill_halves(x, l.cols, factor * largest,
-                                 [&](int i) { return l.norm ? in[i] * factor * l.norm[i] : in[i]; });
+  const float down = fill_halves(halves, x, largest);
   __syncthreads();
-  stream.finish([&](int, int half) { return x.high + 128 * steps * half; }, Halves::pitch(x.columns), part);
+  stream.finish([&](int, int half) { return halves.high + 128 * steps * half; }, Halves::pitch(halves.columns), part);
   __syncthreads();
   for (int i = static_cast<int>(threadIdx.x); i < local * 8; i += stream_threads) {
     int matrix = 0;
@@ -108,15 +108,23 @@ __global__ void __launch_bounds__(stream_threads)
   }
 }
 
-template <int G>
+template <int G, int N>
 void launch(const Linear& l, int rows, bool follows, cudaStream_t stream) {
   int units = 0;
   for (int i = 0; i < l.count; ++i) units += l.w[i].row_tiles();
   const int blocks = std::min(multiprocessors(), units);
   const Cut c = cut<G>(l.cols, units, blocks);
-  allow_shared(reinterpret_cast<const void*>(linear<G>), c.shared);
-  launch_after(linear<G>, dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(rows)), stream_threads,
+  allow_shared(reinterpret_cast<const void*>(linear<G, N>), c.shared);
+  launch_after(linear<G, N>, dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(rows)), stream_threads,
                c.shared, follows, stream, "linear", l, units, c.parts, c.steps);
+}
+
+template <int G>
+void launch(const Linear& l, int rows, bool follows, cudaStream_t stream) {
+  const int columns = 256 * half_tiles(l.cols);
+  if (columns <= 5 * stream_threads) launch<G, 5>(l, rows, follows, stream);
+  else if (columns <= 8 * stream_threads) launch<G, 8>(l, rows, follows, stream);
+  else launch<G, 16>(l, rows, follows, stream);
 }
 
 }  // namespace
@@ -133,7 +141,7 @@ bool fits_shared(size_t bytes) {
 
 bool linear_fits(int64_t rows, int64_t cols) {
   const int64_t units = (rows + 7) / 8;
-  return cols < 1 << 20 && units < 1 << 20 &&
+  return cols <= 16 * stream_threads && units < 1 << 20 &&
          fits_shared(cut<32>(static_cast<int>(cols), static_cast<int>(units),
                              static_cast<int>(std::min<int64_t>(units, multiprocessors())))
                          .shared);

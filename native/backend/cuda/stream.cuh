@@ -17,7 +17,7 @@
 
 namespace moescope::cuda {
 
-constexpr int stream_warps = 16, stream_threads = 32 * stream_warps, stream_stages = 4;
+constexpr int stream_warps = 32, stream_threads = 32 * stream_warps, stream_stages = 4;
 
 /** A group's codes come in one step; its scales follow from the format. */
 template <int G>
@@ -88,13 +88,22 @@ __device__ inline void codes_to_f16(uint32_t word, uint32_t (&out)[4]) {
   }
 }
 
-__device__ inline void mma_f16(float (&c)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0,
-                               uint32_t b1) {
-  asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
-      "{%0,%1,%2,%3};"
-      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-      : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+/** c = a b, or c += a b. */
+template <bool adds>
+__device__ void mma_f16(float (&c)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0,
+                        uint32_t b1) {
+  if constexpr (adds)
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+        "{%0,%1,%2,%3};"
+        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+        : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+  else
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+        "{%10,%10,%10,%10};"
+        : "=f"(c[0]), "=f"(c[1]), "=f"(c[2]), "=f"(c[3])
+        : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1), "f"(0.0f));
 }
 
 /** A row in shared memory as two f16 planes, columns beyond it zero. */
@@ -106,26 +115,80 @@ struct Halves {
   __host__ __device__ static constexpr int bytes(int columns) { return 4 * pitch(columns); }
 };
 
-/** Halves of value(i), i < n, times a power of two that brings `largest` near 2^12; returns the inverse. */
-template <class Value>
-__device__ float fill_halves(const Halves& x, int n, float largest, Value value) {
+/** Elements of a row that a thread holds: i * stream_threads + its number. */
+template <int N>
+struct Held {
+  float x[N];
+  __device__ void load(const float* from, int n) {
+#pragma unroll
+    for (int i = 0; i < N; ++i) {
+      const int at = i * stream_threads + static_cast<int>(threadIdx.x);
+      x[i] = at < n ? from[at] : 0.0f;
+    }
+  }
+};
+
+struct SumAndMost {
+  float sum, most;
+};
+/** Over a block: the sum, and the largest. */
+__device__ inline SumAndMost block_sum_and_most(float sum, float most) {
+  __shared__ float sums[32], mosts[32];
+  const auto lanes = [](float& s, float& m) {
+    for (int i = 16; i > 0; i /= 2) {
+      s += __shfl_xor_sync(all_lanes, s, i);
+      m = fmaxf(m, __shfl_xor_sync(all_lanes, m, i));
+    }
+  };
+  lanes(sum, most);
+  const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
+  __syncthreads();
+  if (lane == 0) sums[warp] = sum, mosts[warp] = most;
+  __syncthreads();
+  sum = lane < stream_warps ? sums[lane] : 0.0f;
+  most = lane < stream_warps ? mosts[lane] : 0.0f;
+  lanes(sum, most);
+  return {sum, most};
+}
+
+/** The row times a power of two that brings `largest` near 2^12, as halves; returns the inverse. */
+template <int N>
+__device__ float fill_halves(const Halves& to, const Held<N>& row, float largest) {
   const int exponent = static_cast<int>(__float_as_uint(largest) >> 23) - 127;
   const bool usual = exponent > -100 && exponent < 100;  // nothing, or nothing finite, is left as it is
   const float up = usual ? __uint_as_float(static_cast<unsigned>(127 + 12 - exponent) << 23) : 1.0f;
-  for (int i = static_cast<int>(threadIdx.x); i < x.columns; i += stream_threads) {
-    const float v = i < n ? up * value(i) : 0.0f;
+#pragma unroll
+  for (int i = 0; i < N; ++i) {
+    const int at = i * stream_threads + static_cast<int>(threadIdx.x);
+    if (at >= to.columns) break;
+    const float v = up * row.x[i];
     const __half high = __float2half_rn(v);
-    x.high[i] = high;
-    x.high[Halves::pitch(x.columns) + i] = __float2half_rn(v - __half2float(high));
+    to.high[at] = high;
+    to.high[Halves::pitch(to.columns) + at] = __float2half_rn(v - __half2float(high));
   }
   return 1.0f / up;
 }
 
+/** x / sqrt(mean(x^2) + eps) * weight in place, and its largest size. */
+template <int N>
+__device__ float norm_row(Held<N>& x, const Held<N>& weight, int n, float eps) {
+  float squares = 0, largest = 0;
+#pragma unroll
+  for (int i = 0; i < N; ++i) {
+    squares += x.x[i] * x.x[i];
+    largest = fmaxf(largest, fabsf(x.x[i] * weight.x[i]));
+  }
+  const SumAndMost all = block_sum_and_most(squares, largest);
+  const float factor = 1.0f / sqrtf(all.sum / static_cast<float>(n) + eps);
+#pragma unroll
+  for (int i = 0; i < N; ++i) x.x[i] *= factor * weight.x[i];
+  return factor * all.most;
+}
+
 /**
- * Runs the streams of `tasks` = units * parts tasks, a task being one of `parts` cuts of a unit's steps,
- * shared out over the block's warps; `part[task * 16 + 8 * stream + row]` gets each sum, and must be zero
- * before. `place(unit, stream)` says where a stream's rows lie. Call `begin` before what is not needed for
- * the weights, then `finish`.
+ * Runs the streams of `tasks` = units * parts tasks, a task being one of `parts` cuts of a unit's steps, shared out over the
+ * block's warps; `part[task * 16 + 8 * stream + row]` gets each sum, and must be zero before. `place(unit, stream)`
+ * says where a stream's rows lie. Call `begin` before what is not needed for the weights, then `finish`.
  */
 template <int G, class Place>
 class Stream {
@@ -162,15 +225,15 @@ class Stream {
     int stage = 0;
     while (advance(now_, tasks_)) {
       // Columns 0 and 1 of the operand meet the first stream, 2 and 3 the second, the others nothing.
-      const __half* x = x_of(now_.task / parts_, g / 2 % 2) + (g & 1) * pitch + 8 * t;
+      const __half* x = x_of(now_.task / parts_, g / 2 % 2) + (g & 1) * pitch + 8 * t + 128 * now_.step;
       float total = 0;
-      for (; now_.step < now_.end; ++now_.step) {
+      for (; now_.step < now_.end; ++now_.step, x += 128) {
         copies_wait<stream_stages - 2>();
         __syncwarp();  // the tile is there, and everyone is done with the one before, whose place is filled
                        // again
         fetch((stage + stream_stages - 1) % stream_stages);
         copies_begin();
-        step(ring_ + stage * Tile::stage, x + 128 * now_.step, b, total);
+        step(ring_ + stage * Tile::stage, x, b, total);
         stage = (stage + 1) % stream_stages;
       }
       if (t < 2) part[now_.task * 16 + 8 * t + g] = total;
@@ -194,46 +257,55 @@ class Stream {
     return true;
   }
 
-  /** Copies the next step's tiles; false: there is none. */
+  /** Copies the next step's tiles; false: there is none. Where one stream is shorter its last tile comes again, and
+   * meets zeros. */
   __device__ bool fetch(int stage) {
+    constexpr int scale_lanes = Tile::scales / 16;  // of a stream
     if (next_.step == next_.end) {
       if (!advance(next_, limit_)) return false;
-      for (int s = 0; s < 2; ++s) from_[s] = place_(next_.task / parts_, s);
+      const Rows8 first = place_(next_.task / parts_, 0), second = place_(next_.task / parts_, 1);
+      last0_ = first.tiles - 1, last1_ = second.tiles - 1;
+      codes0_ = first.codes + int64_t{min(next_.step, last0_)} * Tile::codes + lane_ * 16;
+      codes1_ = second.codes + int64_t{min(next_.step, last1_)} * Tile::codes + lane_ * 16;
+      const bool other = lane_ >= scale_lanes;
+      scales_ = (other ? second.scales : first.scales) +
+                int64_t{min(next_.step, other ? last1_ : last0_)} * Tile::scales + lane_ % scale_lanes * 16;
     }
-    std::byte* to = ring_ + stage * Tile::stage;
-#pragma unroll
-    for (int s = 0; s < 2; ++s) {
-      // Where one stream is shorter its last tile comes again, and meets zeros.
-      const int64_t tile = min(next_.step, from_[s].tiles - 1);
-      copy16(to + s * Tile::codes + lane_ * 16, from_[s].codes + tile * Tile::codes + lane_ * 16);
-      if (lane_ < Tile::scales / 16)
-        copy16(to + 2 * Tile::codes + s * Tile::scales + lane_ * 16,
-               from_[s].scales + tile * Tile::scales + lane_ * 16);
-    }
+    std::byte* to = ring_ + stage * Tile::stage + lane_ * 16;
+    copy16(to, codes0_);
+    copy16(to + Tile::codes, codes1_);
+    if (lane_ < 2 * scale_lanes) copy16(to + 2 * Tile::codes, scales_);
+    if (next_.step < last0_) codes0_ += Tile::codes;
+    if (next_.step < last1_) codes1_ += Tile::codes;
+    if (next_.step < (lane_ >= scale_lanes ? last1_ : last0_)) scales_ += Tile::scales;
     ++next_.step;
     return true;
   }
 
   __device__ void step(const std::byte* tile, const __half* x, uint4& b, float& total) const {
     const int g = lane_ / 4, t = lane_ % 4;
-    uint4 codes[2];
-    for (int s = 0; s < 2; ++s)
-      codes[s] = *reinterpret_cast<const uint4*>(tile + s * Tile::codes + lane_ * 16);
+    const uint4 first = *reinterpret_cast<const uint4*>(tile + lane_ * 16),
+                second = *reinterpret_cast<const uint4*>(tile + Tile::codes + lane_ * 16);
     // Odd lanes have the sums of the second stream.
-    const __half* scale =
-        reinterpret_cast<const __half*>(tile + 2 * Tile::codes + (t & 1) * Tile::scales) + g * Tile::groups;
+    const bool odd = t & 1;
+    __half scale[Tile::groups];
+    const std::byte* scales =
+        tile + 2 * Tile::codes + (odd ? Tile::scales : 0) + g * Tile::groups * static_cast<int>(sizeof(__half));
+    if constexpr (G == 32) *reinterpret_cast<uint2*>(scale) = *reinterpret_cast<const uint2*>(scales);
+    else if constexpr (G == 64) *reinterpret_cast<uint32_t*>(scale) = *reinterpret_cast<const uint32_t*>(scales);
+    else scale[0] = *reinterpret_cast<const __half*>(scales);
     float c[4];
 #pragma unroll
     for (int w = 0; w < 4; ++w) {
       if (lane_ < 16) b = *reinterpret_cast<const uint4*>(x + 32 * w);
-      uint32_t first[4], second[4];
-      codes_to_f16(word(codes[0], w), first);
-      codes_to_f16(word(codes[1], w), second);
-      if (w % (G / 32) == 0) c[0] = c[1] = c[2] = c[3] = 0;
-      mma_f16(c, first[0], second[0], first[1], second[1], b.x, b.y);
-      mma_f16(c, first[2], second[2], first[3], second[3], b.z, b.w);
+      uint32_t p[4], q[4];
+      codes_to_f16(word(first, w), p);
+      codes_to_f16(word(second, w), q);
+      if (w % (G / 32) == 0) mma_f16<false>(c, p[0], q[0], p[1], q[1], b.x, b.y);
+      else mma_f16<true>(c, p[0], q[0], p[1], q[1], b.x, b.y);
+      mma_f16<true>(c, p[2], q[2], p[3], q[3], b.z, b.w);
       if ((w + 1) % (G / 32) == 0)
-        total += __half2float(scale[w / (G / 32)]) * (t & 1 ? c[2] + c[3] : c[0] + c[1]);
+        total += __half2float(scale[w / (G / 32)]) * ((odd ? c[2] : c[0]) + (odd ? c[3] : c[1]));
     }
   }
   __device__ static uint32_t word(const uint4& v, int w) {
@@ -241,10 +313,10 @@ class Stream {
   }
 
   std::byte* ring_;
-  int lane_, tasks_, parts_, steps_, limit_ = 0, filled_ = 0;
+  int lane_, tasks_, parts_, steps_, limit_ = 0, filled_ = 0, last0_ = 0, last1_ = 0;
   Place place_;
   Cursor next_, now_;
-  Rows8 from_[2];
+  const std::byte *codes0_ = nullptr, *codes1_ = nullptr, *scales_ = nullptr;
 };
 
 /** The sum of a unit's parts: row of the first stream, or of the second. */

@@ -60,7 +60,9 @@ void random_models(int count) {
       // over keys.
       const bool magnified = c.qk_norm && (w.site == Site::attn_q_used || w.site == Site::attn_k_used ||
                                            w.site == Site::attn_pattern || w.site == Site::attn_summary);
-      check::that(d <= (magnified ? 1e-4 : 1e-5), "CUDA, model " + std::to_string(seed) + " tile " +
+      // Of int4 a row's halves have 22 bits, and attention passes on what the norm of small heads has made of it.
+      const double bound = magnified ? 1e-4 : c.qk_norm && group_of(format) > 0 ? 2e-5 : 1e-5;
+      check::that(d <= bound, "CUDA, model " + std::to_string(seed) + " tile " +
                                                       std::to_string(tile) + " " + label(w.site, w.layer) +
                                                       ": differs by " + std::to_string(d) + " of its scale");
     }
