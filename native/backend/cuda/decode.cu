@@ -96,13 +96,10 @@ void Cuda::decode_attention_layer(const Step& s, int l) {
   Queue& queue = *queue_;
   const LayerWeights& weights = layer(l);
   const int group = group_of(weights.q.format);
-  const auto int4 = [](const Matrix& m) {
-    return Int4{static_cast<const std::byte*>(m.data), m.rows, m.cols};
-  };
   watch(s, Site::resid_pre, l, a.x);
   Linear in;
   in.x = a.x, in.norm = static_cast<const float*>(weights.norm_attn.data), in.eps = c.eps, in.cols = c.d;
-  in.w[0] = int4(weights.q), in.w[1] = int4(weights.k), in.w[2] = int4(weights.v);
+  in.w[0] = weights.q, in.w[1] = weights.k, in.w[2] = weights.v;
   in.y[0] = a.q, in.y[1] = a.k, in.y[2] = a.v, in.count = 3;
   launch_linear(in, group, 1, true, stream_);
   watch(s, Site::attn_q, l, a.q);
@@ -128,8 +125,7 @@ void Cuda::decode_attention_layer(const Step& s, int l) {
   watch(s, Site::attn_z, l, a.z);
 
   Linear out;
-  out.x = a.z, out.cols = c.q_width(), out.w[0] = int4(weights.o), out.y[0] = a.x, out.add = a.x,
-  out.count = 1;
+  out.x = a.z, out.cols = c.q_width(), out.w[0] = weights.o, out.y[0] = a.x, out.add = a.x, out.count = 1;
   launch_linear(out, group_of(weights.o.format), 1, true, stream_);
   watch(s, Site::resid_mid, l, a.x);
 }
@@ -139,13 +135,10 @@ void Cuda::decode_ffn_layer(const Step& s, int l) {
   const LayerWeights& weights = layer(l);
   const bool moe = kind(l).moe;
   const Mlp& mlp = moe ? weights.shared : weights.mlp;
-  const auto int4 = [](const Matrix& m) {
-    return Int4{static_cast<const std::byte*>(m.data), m.rows, m.cols};
-  };
   DecodeFfn f{};
   f.x = a.x, f.norm = static_cast<const float*>(weights.norm_ffn.data), f.eps = c.eps;
   f.d = c.d, f.ff = moe ? c.ff : c.ff_dense, f.experts = moe ? c.experts : 0;
-  f.gate = int4(mlp.gate), f.up = int4(mlp.up), f.down = int4(mlp.down);
+  f.gate = mlp.gate, f.up = mlp.up, f.down = mlp.down;
   f.act = moe ? a.shared : a.act, f.routed_act = a.act;
   if (moe) {
     f.routed[0] = weight(l, &Mlp::gate).experts, f.routed[1] = weight(l, &Mlp::up).experts;
@@ -201,7 +194,7 @@ void Cuda::decode_step() {
   if (fast_ && is_int4(head) && linear_fits(head.rows, head.cols) && !watched(s, Site::final_norm, -1)) {
     Linear last;
     last.x = a.x, last.norm = static_cast<const float*>(w.final_norm.data), last.eps = c.eps, last.cols = c.d;
-    last.w[0] = {static_cast<const std::byte*>(head.data), head.rows, head.cols};
+    last.w[0] = head;
     last.y[0] = a.logits, last.count = 1;
     launch_linear(last, group_of(head.format), 1, true, stream_);
   } else {

@@ -3,8 +3,8 @@
 //
 // A KV head's keys are split over so many blocks that the device is full, whatever the length; each block
 // serves all query heads of the group, so keys and values are read once: keys * head_dim * 4 bytes a KV head
-// in bf16. Thirty-two groups of eight lanes take a key each; the last block of a head to be done puts the splits
-// together.
+// in bf16. Thirty-two groups of eight lanes take a key each; the last block of a head to be done puts the
+// splits together.
 #include <algorithm>
 #include <cmath>
 
@@ -19,12 +19,7 @@ constexpr int threads = 256, warps = threads / 32, lanes = 8;  // lanes of a key
 constexpr int most_splits = 32;
 
 /** Four neighbours. */
-__device__ void four(const float* p, float (&x)[4]) {
-  const float4 v = *reinterpret_cast<const float4*>(p);
-  x[0] = v.x, x[1] = v.y, x[2] = v.z, x[3] = v.w;
-}
-__device__ void four(const uint16_t* p, float (&x)[4]) {
-  const uint2 v = *reinterpret_cast<const uint2*>(p);
+__device__ void unfold(const uint2& v, float (&x)[4]) {
   x[0] = __uint_as_float(v.x << 16), x[1] = __uint_as_float(v.x & 0xffff0000u);
   x[2] = __uint_as_float(v.y << 16), x[3] = __uint_as_float(v.y & 0xffff0000u);
 }
@@ -98,7 +93,7 @@ template <int HD, int H>
 __global__ void __launch_bounds__(threads) attend(const __grid_constant__ DecodeAttention a) {
   constexpr int N = HD / lanes;  // values of a lane: 4 neighbours, every 32nd
   __shared__ __align__(16) float q[H][HD], k_own[HD], v_own[HD], met[warps][H][HD + 2];
-  __shared__ float share[H * most_splits], met_sum[H * most_splits], inverse[H];
+  __shared__ float share[H * most_splits];
   __shared__ bool last;
   let_successor_begin();
   after_predecessor();
@@ -108,17 +103,32 @@ __global__ void __launch_bounds__(threads) attend(const __grid_constant__ Decode
   const int64_t position = a.row->position, base = a.chunk > 0 ? position / a.chunk * a.chunk : 0,
                 keys = position - base + 1;
   const float factor = temperature_of(a, static_cast<int>(position));
+  const int64_t head = int64_t{kv} * a.kv.slots * HD;
+  uint16_t *k = static_cast<uint16_t*>(a.kv.k) + head, *v = static_cast<uint16_t*>(a.kv.v) + head;
+  const int64_t each = (keys + a.splits - 1) / a.splits, from = each * split, to = min(from + each, keys);
+  const bool own = from < keys && to == keys;  // the new key's split
+  // A key's values of this lane, on their way while the one before is worked on.
+  struct Piece {
+    uint2 k[N / 4], v[N / 4];
+  };
+  const auto fetch = [&](Piece& p, int64_t key) {
+    if (key >= to || key == keys - 1) return;
+#pragma unroll
+    for (int i = 0; i < N / 4; ++i) {
+      p.k[i] = *reinterpret_cast<const uint2*>(k + key * HD + i * 32 + part * 4);
+      p.v[i] = *reinterpret_cast<const uint2*>(v + key * HD + i * 32 + part * 4);
+    }
+  };
+  const int64_t mine_first = from + warp * 4 + lane / lanes;
+  Piece piece{}, next{};
+  fetch(piece, mine_first);
+
   for (int h = warp; h <= H; h += warps) {
     if (h < H) prepare<HD>(q[h], a.q + (int64_t{kv} * H + h) * HD, a, a.rope, factor);
     else prepare<HD>(k_own, a.k + int64_t{kv} * HD, a, a.rope, 1.0f);
   }
   for (int i = t; i < HD; i += threads) v_own[i] = a.v[int64_t{kv} * HD + i];
   __syncthreads();
-
-  const int64_t head = int64_t{kv} * a.kv.slots * HD;
-  uint16_t *k = static_cast<uint16_t*>(a.kv.k) + head, *v = static_cast<uint16_t*>(a.kv.v) + head;
-  const int64_t each = (keys + a.splits - 1) / a.splits, from = each * split, to = min(from + each, keys);
-  const bool own = from < keys && to == keys;  // the new key's split
   for (int i = t; own && i < HD; i += threads) {
     const uint16_t key = to_bf16(k_own[i]), value = to_bf16(v_own[i]);
     k_own[i] = from_bf16(key);
@@ -139,21 +149,20 @@ __global__ void __launch_bounds__(threads) attend(const __grid_constant__ Decode
   // All lanes of a warp go round as often, so that they may exchange.
   for (int64_t first = from + warp * 4; first < to; first += 4 * warps) {
     const int64_t key = first + lane / lanes;
+    fetch(next, key + 4 * warps);
+    const bool there = key < to, newest = key == keys - 1;
     float ks[N], vs[N];
-    const bool there = key < to;
 #pragma unroll
-    for (int i = 0; i < N; i += 4) {
-      float x[4] = {0, 0, 0, 0}, y[4] = {0, 0, 0, 0};
-      const int at = i * lanes + part * 4;
-      if (there && key == keys - 1) {
-        four(k_own + at, x);
-        four(v_own + at, y);
-      } else if (there) {
-        four(k + key * HD + at, x);
-        four(v + key * HD + at, y);
+    for (int i = 0; i < N / 4; ++i) {
+      float x[4], y[4];
+      unfold(piece.k[i], x);
+      unfold(piece.v[i], y);
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        const int at = i * 32 + part * 4 + j;
+        ks[4 * i + j] = newest ? k_own[at] : x[j];
+        vs[4 * i + j] = newest ? v_own[at] : y[j];
       }
-#pragma unroll
-      for (int j = 0; j < 4; ++j) ks[i + j] = x[j], vs[i + j] = y[j];
     }
 #pragma unroll
     for (int h = 0; h < H; ++h) {
@@ -163,6 +172,7 @@ __global__ void __launch_bounds__(threads) attend(const __grid_constant__ Decode
       for (int i = 1; i < lanes; i *= 2) score += __shfl_xor_sync(all_lanes, score, i);
       if (there) sums.add(h, score, vs);
     }
+    piece = next;
   }
   sums.meet(8);
   sums.meet(16);
@@ -199,23 +209,17 @@ __global__ void __launch_bounds__(threads) attend(const __grid_constant__ Decode
   __syncthreads();
   if (!last) return;
   __threadfence();
-  // How much each split counts, a thread each; then all values at once.
+  // How much each split counts, a lane each; then all values at once.
   const int64_t first = int64_t{kv} * H * a.splits;
-  for (int i = t; i < H * a.splits; i += threads) {
-    const float top = __ldcg(tops + first + i);
-    share[i] = top, met_sum[i] = __ldcg(all + first + i);
-  }
-  __syncthreads();
-  if (t < H) {
-    float top = -INFINITY, sum = 0;
-    for (int s = 0; s < a.splits; ++s) top = fmaxf(top, share[t * a.splits + s]);
-    for (int s = 0; s < a.splits; ++s) {
-      float& x = share[t * a.splits + s];
-      x = x == -INFINITY ? 0.0f : exp2f(x - top);
-      sum += x * met_sum[t * a.splits + s];
-    }
-    inverse[t] = 1.0f / sum;
-    a.lse[int64_t{kv} * H + t] = (top + log2f(sum)) * 0.6931471805599453f;
+  for (int h = warp; h < H; h += warps) {
+    const bool there = lane < a.splits;
+    const float own_top = there ? __ldcg(tops + first + h * a.splits + lane) : -INFINITY,
+                own_sum = there ? __ldcg(all + first + h * a.splits + lane) : 0.0f;
+    float top = own_top;
+    for (int i = 16; i > 0; i /= 2) top = fmaxf(top, __shfl_xor_sync(all_lanes, top, i));
+    const float shrink = own_top == -INFINITY ? 0.0f : exp2f(own_top - top), sum = warp_sum(shrink * own_sum);
+    if (there) share[h * a.splits + lane] = shrink / sum;
+    if (lane == 0) a.lse[int64_t{kv} * H + h] = (top + log2f(sum)) * 0.6931471805599453f;
   }
   __syncthreads();
   for (int i = t * 4; i < H * HD; i += threads * 4) {
@@ -228,8 +232,7 @@ __global__ void __launch_bounds__(threads) attend(const __grid_constant__ Decode
       const float w = share[h * a.splits + s];
       z.x += w * v.x, z.y += w * v.y, z.z += w * v.z, z.w += w * v.w;
     }
-    const float w = inverse[h];
-    *reinterpret_cast<float4*>(a.z + int64_t{kv} * H * HD + i) = make_float4(w * z.x, w * z.y, w * z.z, w * z.w);
+    *reinterpret_cast<float4*>(a.z + int64_t{kv} * H * HD + i) = z;
   }
 }
 

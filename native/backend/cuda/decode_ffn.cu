@@ -20,12 +20,13 @@ constexpr int parts = 4;
 /** Units of a block, one matrix after the other: every `gridDim`-th eight rows of each. */
 struct Share {
   int first, blocks, tiles;
-  __device__ Share(int64_t rows)
-      : first(static_cast<int>(blockIdx.x)),
-        blocks(static_cast<int>(gridDim.x)),
-        tiles(static_cast<int>((rows + 7) / 8)) {}
+  __device__ Share(int rows)
+      : first(static_cast<int>(blockIdx.x)), blocks(static_cast<int>(gridDim.x)), tiles((rows + 7) / 8) {}
   __device__ int local() const { return first < tiles ? (tiles - first + blocks - 1) / blocks : 0; }
-  __device__ int tile(int unit) const { return first + unit % local() * blocks; }
+  __device__ int tile(int unit) const {
+    const int n = local();
+    return first + (unit < n ? unit : unit - n) * blocks;
+  }
 };
 
 __device__ unsigned look(const unsigned* at) {
@@ -59,7 +60,7 @@ __global__ void __launch_bounds__(stream_threads) up(const __grid_constant__ Dec
   __shared__ Choice chosen;
   let_successor_begin();
   const Share share(f.ff);
-  const int local = share.local(), units = f.experts > 0 ? 2 * local : local, tiles = f.gate.col_tiles();
+  const int local = share.local(), units = f.experts > 0 ? 2 * local : local, tiles = f.gate.col_tiles;
   float* part = reinterpret_cast<float*>(shared + StreamTile<G>::ring);
   const Halves halves{reinterpret_cast<__half*>(part + units * parts * 16), 128 * tiles};
   // Every warp writes the same logits here.
@@ -73,11 +74,10 @@ __global__ void __launch_bounds__(stream_threads) up(const __grid_constant__ Dec
       mine = choose(f, logits);
       if (threadIdx.x % 32 == 0) chosen = mine;
     }
-    const Int4 routed{static_cast<const std::byte*>(f.routed[stream][mine.expert]), w.rows, w.cols};
-    return rows8<G>(routed, share.tile(unit), 0, tiles);
+    return rows8<G>(w.at(f.routed[stream][mine.expert]), share.tile(unit), 0, tiles);
   };
-  Stream<G, decltype(place)> stream(shared, units * parts, parts, tiles, place);
-  stream.begin(local * parts);
+  Stream<G, parts, decltype(place)> stream(shared, units, tiles, place);
+  stream.begin(local);
   for (int i = static_cast<int>(threadIdx.x); i < units * parts * 16; i += stream_threads) part[i] = 0;
   Held<N> x, weight;
   weight.load(f.norm, f.d);
@@ -113,8 +113,8 @@ __global__ void __launch_bounds__(stream_threads) up(const __grid_constant__ Dec
     const int unit = i / 8, r = share.tile(unit) * 8 + i % 8;
     if (r >= f.ff) continue;
     const float score = unit < local ? 1.0f : chosen.score;
-    const float gate = score * down * unit_sum(part, parts, unit, 0, i % 8),
-                up = score * down * unit_sum(part, parts, unit, 1, i % 8);
+    const float gate = score * down * unit_sum<parts>(part, unit, 0, i % 8),
+                up = score * down * unit_sum<parts>(part, unit, 1, i % 8);
     (unit < local ? f.act : f.routed_act)[r] = gate / (1.0f + expf(-gate)) * up;
   }
 }
@@ -125,20 +125,20 @@ __global__ void __launch_bounds__(stream_threads) down(const __grid_constant__ D
   let_successor_begin();
   const Share share(f.d);
   const int local = share.local(), inputs = f.experts > 0 ? 2 : 1, units = inputs * local;
-  const int tiles = f.down.col_tiles(), steps = (tiles + 1) / 2;
+  const int tiles = f.down.col_tiles, steps = (tiles + 1) / 2;
   float* part = reinterpret_cast<float*>(shared + StreamTile<G>::ring);
   const int columns = 256 * steps, apart = Halves::bytes(columns) / 2;
   __half* halves = reinterpret_cast<__half*>(part + units * parts * 16);
-  const std::byte* routed = nullptr;
+  const void* routed = nullptr;
   const auto place = [&](int unit, int half) {
-    if (unit >= local && !routed) routed = static_cast<const std::byte*>(f.routed[2][__ldcg(f.choice)]);
-    const Int4 w{unit < local ? f.down.data : routed, f.down.rows, f.down.cols};
+    if (unit >= local && !routed) routed = f.routed[2][__ldcg(f.choice)];
+    const Int4 w = unit < local ? f.down : f.down.at(routed);
     if (half == 0) return rows8<G>(w, share.tile(unit), 0, steps);
     return tiles > steps ? rows8<G>(w, share.tile(unit), steps, tiles - steps)
                          : rows8<G>(w, share.tile(unit), 0, 1);
   };
-  Stream<G, decltype(place)> stream(shared, units * parts, parts, steps, place);
-  stream.begin(local * parts);
+  Stream<G, parts, decltype(place)> stream(shared, units, steps, place);
+  stream.begin(local);
   for (int i = static_cast<int>(threadIdx.x); i < units * parts * 16; i += stream_threads) part[i] = 0;
   after_predecessor();
 
@@ -150,7 +150,8 @@ __global__ void __launch_bounds__(stream_threads) down(const __grid_constant__ D
     for (int i = 0; i < N; ++i) largest = fmaxf(largest, fabsf(act.x[i]));
     return fill_halves(Halves{to, columns}, act, block_sum_and_most(0, largest).most);
   };
-  const float down_own = take(f.act, halves), down_routed = inputs > 1 ? take(f.routed_act, halves + apart) : 0;
+  const float down_own = take(f.act, halves),
+              down_routed = inputs > 1 ? take(f.routed_act, halves + apart) : 0;
   __syncthreads();
   stream.finish([&](int unit, int half) { return halves + (unit < local ? 0 : apart) + 128 * steps * half; },
                 Halves::pitch(columns), part);
@@ -160,7 +161,7 @@ __global__ void __launch_bounds__(stream_threads) down(const __grid_constant__ D
     if (r >= f.d) continue;
     float sum = f.x[r];
     const auto of = [&](int unit) {
-      return unit_sum(part, parts, unit, 0, i % 8) + unit_sum(part, parts, unit, 1, i % 8);
+      return unit_sum<parts>(part, unit, 0, i % 8) + unit_sum<parts>(part, unit, 1, i % 8);
     };
     sum += down_own * of(i / 8);
     if (inputs > 1) sum += down_routed * of(i / 8 + local);

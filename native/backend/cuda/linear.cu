@@ -52,9 +52,9 @@ Cut cut(int cols, int units, int blocks) {
   return c;
 }
 
-template <int G, int N>
+template <int G, int N, int parts>
 __global__ void __launch_bounds__(stream_threads)
-    linear(const __grid_constant__ Linear l, int units, int parts, int steps) {
+    linear(const __grid_constant__ Linear l, int units, int steps) {
   extern __shared__ __align__(128) std::byte shared[];
   let_successor_begin();
   const int row = static_cast<int>(blockIdx.y), first = static_cast<int>(blockIdx.x),
@@ -64,23 +64,23 @@ __global__ void __launch_bounds__(stream_threads)
   const Halves halves{reinterpret_cast<__half*>(part + local * parts * 16), 256 * steps};
   const auto locate = [&](int unit, int& matrix) {
     int tile = first + unit * blocks;
-    for (matrix = 0; tile >= l.w[matrix].row_tiles();) tile -= l.w[matrix++].row_tiles();
+    for (matrix = 0; tile >= l.w[matrix].row_tiles;) tile -= l.w[matrix++].row_tiles;
     return tile;
   };
-  const std::byte* expert = nullptr;
+  const void* expert = nullptr;
   if (l.experts) {
     after_predecessor();
-    expert = static_cast<const std::byte*>(l.experts[l.choice[row]]);
+    expert = l.experts[l.choice[row]];
   }
   const auto place = [&](int unit, int stream) {
     int i = 0;
-    const int tile = locate(unit, i), all = l.w[i].col_tiles();
-    const Int4 w{expert ? expert : l.w[i].data, l.w[i].rows, l.w[i].cols};
+    const int tile = locate(unit, i), all = l.w[i].col_tiles;
+    const Int4 w = expert ? l.w[0].at(expert) : l.w[i];
     if (stream == 0) return rows8<G>(w, tile, 0, steps);
     return all > steps ? rows8<G>(w, tile, steps, all - steps) : rows8<G>(w, tile, 0, 1);
   };
-  Stream<G, decltype(place)> stream(shared, local * parts, parts, steps, place);
-  stream.begin(local * parts);
+  Stream<G, parts, decltype(place)> stream(shared, local, steps, place);
+  stream.begin(local);
   for (int i = static_cast<int>(threadIdx.x); i < local * parts * 16; i += stream_threads) part[i] = 0;
   Held<N> x, weight;
   if (l.norm) weight.load(l.norm, l.cols);
@@ -96,13 +96,14 @@ __global__ void __launch_bounds__(stream_threads)
   }
   const float down = fill_halves(halves, x, largest);
   __syncthreads();
-  stream.finish([&](int, int half) { return halves.high + 128 * steps * half; }, Halves::pitch(halves.columns), part);
+  stream.finish([&](int, int half) { return halves.high + 128 * steps * half; },
+                Halves::pitch(halves.columns), part);
   __syncthreads();
   for (int i = static_cast<int>(threadIdx.x); i < local * 8; i += stream_threads) {
     int matrix = 0;
     const int64_t r = int64_t{locate(i / 8, matrix)} * 8 + i % 8, n = l.w[matrix].rows;
     if (r >= n) continue;
-    float sum = down * (unit_sum(part, parts, i / 8, 0, i % 8) + unit_sum(part, parts, i / 8, 1, i % 8));
+    float sum = down * (unit_sum<parts>(part, i / 8, 0, i % 8) + unit_sum<parts>(part, i / 8, 1, i % 8));
     if (l.add) sum += l.add[row * n + r];
     l.y[matrix][row * n + r] = sum;
   }
@@ -111,12 +112,13 @@ __global__ void __launch_bounds__(stream_threads)
 template <int G, int N>
 void launch(const Linear& l, int rows, bool follows, cudaStream_t stream) {
   int units = 0;
-  for (int i = 0; i < l.count; ++i) units += l.w[i].row_tiles();
+  for (int i = 0; i < l.count; ++i) units += l.w[i].row_tiles;
   const int blocks = std::min(multiprocessors(), units);
   const Cut c = cut<G>(l.cols, units, blocks);
-  allow_shared(reinterpret_cast<const void*>(linear<G, N>), c.shared);
-  launch_after(linear<G, N>, dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(rows)), stream_threads,
-               c.shared, follows, stream, "linear", l, units, c.parts, c.steps);
+  const auto kernel = c.parts == 1 ? linear<G, N, 1> : linear<G, N, 4>;
+  allow_shared(reinterpret_cast<const void*>(kernel), c.shared);
+  launch_after(kernel, dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(rows)), stream_threads,
+               c.shared, follows, stream, "linear", l, units, c.steps);
 }
 
 template <int G>

@@ -166,7 +166,7 @@ void Cuda::multiply(const Weight& weight, const float* x, float* y, int m, const
     Linear l;
     l.x = x;
     l.cols = static_cast<int>(weight.cols);
-    l.w[0] = {static_cast<const std::byte*>(weight.data), weight.rows, weight.cols};
+    l.w[0] = Matrix{weight.data, weight.rows, weight.cols, weight.format};
     l.y[0] = y;
     l.count = 1;
     l.experts = weight.experts;

@@ -208,7 +208,8 @@ __global__ void __launch_bounds__(know_threads) know(const __grid_constant__ Log
   for (int i = static_cast<int>(threadIdx.x); i < parts; i += know_threads) {
     const LogitPart p = l.parts[i];
     if (p.top == top) best = min(best, p.best);
-    const double shrink = p.top == -INFINITY ? 0 : exp(static_cast<double>(p.top) - top);
+    if (p.top == -INFINITY) continue;
+    const double shrink = exp(static_cast<double>(p.top) - top);
     sum += shrink * p.sum;
     weighted += shrink * (p.weighted + p.sum * (static_cast<double>(p.top) - top));
   }

@@ -14,6 +14,7 @@
 
 #include "backend/cuda/reduce.cuh"
 #include "base/int4.h"
+#include "model/weights.h"
 
 namespace moescope::cuda {
 
@@ -27,13 +28,23 @@ struct StreamTile {
   static constexpr int ring = stream_warps * stream_stages * stage;
 };
 
-/** An int4 matrix. */
+/** An int4 matrix: its tiles by eight rows. */
 struct Int4 {
-  const std::byte* data = nullptr;
-  int64_t rows = 0, cols = 0;
+  const std::byte *codes = nullptr, *scales = nullptr;
+  int rows = 0, row_tiles = 0, col_tiles = 0;
 
-  __host__ __device__ int row_tiles() const { return static_cast<int>((rows + 7) / 8); }
-  __host__ __device__ int col_tiles() const { return static_cast<int>((cols + 127) / 128); }
+  Int4() = default;
+  Int4(const Matrix& m)
+      : Int4(m.data, static_cast<int>(m.rows), static_cast<int>((m.rows + 7) / 8),
+             static_cast<int>((m.cols + 127) / 128)) {}
+  __host__ __device__ Int4(const void* data, int n, int row_count, int col_count)
+      : codes(static_cast<const std::byte*>(data)),
+        scales(codes + int64_t{row_count} * col_count * Int4Layout::tile_codes),
+        rows(n),
+        row_tiles(row_count),
+        col_tiles(col_count) {}
+  /** Another matrix of the same shape. */
+  __device__ Int4 at(const void* data) const { return {data, rows, row_tiles, col_tiles}; }
 };
 
 /** Eight rows, from some column tile on. */
@@ -43,9 +54,9 @@ struct Rows8 {
 };
 template <int G>
 __device__ Rows8 rows8(const Int4& m, int row_tile, int first, int tiles) {
-  const int64_t all = int64_t{m.row_tiles()} * m.col_tiles(), at = int64_t{row_tile} * m.col_tiles() + first;
-  return {m.data + at * StreamTile<G>::codes,
-          m.data + all * StreamTile<G>::codes + at * StreamTile<G>::scales, tiles};
+  const int at = row_tile * m.col_tiles + first;
+  return {m.codes + int64_t{at} * StreamTile<G>::codes, m.scales + int64_t{at} * StreamTile<G>::scales,
+          tiles};
 }
 
 __device__ inline void copy16(void* shared, const void* global) {
@@ -72,6 +83,13 @@ __device__ inline void let_successor_begin() {
 #endif
 }
 
+/** (x & mask) | bits in one instruction. */
+__device__ inline uint32_t and_or(uint32_t x, uint32_t mask, uint32_t bits) {
+  uint32_t out;
+  asm("lop3.b32 %0, %1, %2, %3, 0xea;" : "=r"(out) : "r"(x), "r"(mask), "r"(bits));
+  return out;
+}
+
 /** Eight codes as four pairs of f16. */
 __device__ inline void codes_to_f16(uint32_t word, uint32_t (&out)[4]) {
   constexpr uint32_t k1024 = 0x64006400;  // a code in the last bits of 1024, or 16 codes
@@ -80,7 +98,7 @@ __device__ inline void codes_to_f16(uint32_t word, uint32_t (&out)[4]) {
       high = __halves2half2(__ushort_as_half(0xd480), __ushort_as_half(0xd480));           // -72
 #pragma unroll
   for (int i = 0; i < 2; ++i, word >>= 8) {
-    const uint32_t a = (word & 0x000f000fu) | k1024, b = (word & 0x00f000f0u) | k1024;
+    const uint32_t a = and_or(word, 0x000f000fu, k1024), b = and_or(word, 0x00f000f0u, k1024);
     const __half2 x = __hsub2(*reinterpret_cast<const __half2*>(&a), low);
     const __half2 y = __hfma2(*reinterpret_cast<const __half2*>(&b), sixteenth, high);
     out[2 * i] = *reinterpret_cast<const uint32_t*>(&x);
@@ -186,29 +204,28 @@ __device__ float norm_row(Held<N>& x, const Held<N>& weight, int n, float eps) {
 }
 
 /**
- * Runs the streams of `tasks` = units * parts tasks, a task being one of `parts` cuts of a unit's steps, shared out over the
- * block's warps; `part[task * 16 + 8 * stream + row]` gets each sum, and must be zero before. `place(unit, stream)`
- * says where a stream's rows lie. Call `begin` before what is not needed for the weights, then `finish`.
+ * Runs the streams of some units, each cut in `parts` tasks by its steps, shared out over the block's warps;
+ * `part[task * 16 + 8 * stream + row]` gets each sum, and must be zero before. `place(unit, stream)` says
+ * where a stream's rows lie. Call `begin` before what is not needed for the weights, then `finish`.
  */
-template <int G, class Place>
+template <int G, int parts, class Place>
 class Stream {
  public:
   using Tile = StreamTile<G>;
 
-  __device__ Stream(std::byte* ring, int tasks, int parts, int steps, Place place)
+  __device__ Stream(std::byte* ring, int units, int steps, Place place)
       : ring_(ring + static_cast<int>(threadIdx.x) / 32 * (stream_stages * Tile::stage)),
         lane_(static_cast<int>(threadIdx.x) % 32),
-        tasks_(tasks),
-        parts_(parts),
+        tasks_(units * parts),
         steps_(steps),
         place_(place) {
     next_.task = static_cast<int>(threadIdx.x) / 32 - stream_warps;
     now_ = next_;
   }
 
-  /** Fills the ring with tasks below `limit`: all that may be read before the predecessor is done. */
+  /** Fills the ring with units below `limit`: all that may be read before the predecessor is done. */
   __device__ void begin(int limit) {
-    limit_ = limit;
+    limit_ = limit * parts;
     for (; filled_ < stream_stages - 1 && fetch(filled_); ++filled_) copies_begin();
     limit_ = tasks_;
   }
@@ -222,15 +239,15 @@ class Stream {
     }
     const int g = lane_ / 4, t = lane_ % 4;
     uint4 b = make_uint4(0, 0, 0, 0);
-    int stage = 0;
+    unsigned stage = 0;
     while (advance(now_, tasks_)) {
       // Columns 0 and 1 of the operand meet the first stream, 2 and 3 the second, the others nothing.
-      const __half* x = x_of(now_.task / parts_, g / 2 % 2) + (g & 1) * pitch + 8 * t + 128 * now_.step;
+      const __half* x = x_of(now_.task / parts, g / 2 % 2) + (g & 1) * pitch + 8 * t + 128 * now_.step;
       float total = 0;
       for (; now_.step < now_.end; ++now_.step, x += 128) {
         copies_wait<stream_stages - 2>();
-        __syncwarp();  // the tile is there, and everyone is done with the one before, whose place is filled
-                       // again
+        // The tile is there, and everyone is done with the one before, whose place is filled again.
+        __syncwarp();
         fetch((stage + stream_stages - 1) % stream_stages);
         copies_begin();
         step(ring_ + stage * Tile::stage, x, b, total);
@@ -250,34 +267,32 @@ class Stream {
     while (c.step == c.end) {
       if (c.task + stream_warps >= limit) return false;
       c.task += stream_warps;
-      const int q = c.task % parts_;
-      c.step = steps_ * q / parts_;
-      c.end = steps_ * (q + 1) / parts_;
+      const int q = c.task % parts;
+      c.step = steps_ * q / parts;
+      c.end = steps_ * (q + 1) / parts;
     }
     return true;
   }
 
-  /** Copies the next step's tiles; false: there is none. Where one stream is shorter its last tile comes again, and
-   * meets zeros. */
-  __device__ bool fetch(int stage) {
+  /** Copies the next step's tiles; false: there is none. Where one stream is shorter its last tile comes
+   * again, and meets zeros. */
+  __device__ bool fetch(unsigned stage) {
     constexpr int scale_lanes = Tile::scales / 16;  // of a stream
     if (next_.step == next_.end) {
       if (!advance(next_, limit_)) return false;
-      const Rows8 first = place_(next_.task / parts_, 0), second = place_(next_.task / parts_, 1);
-      last0_ = first.tiles - 1, last1_ = second.tiles - 1;
-      codes0_ = first.codes + int64_t{min(next_.step, last0_)} * Tile::codes + lane_ * 16;
-      codes1_ = second.codes + int64_t{min(next_.step, last1_)} * Tile::codes + lane_ * 16;
+      const Rows8 first = place_(next_.task / parts, 0), second = place_(next_.task / parts, 1);
       const bool other = lane_ >= scale_lanes;
-      scales_ = (other ? second.scales : first.scales) +
-                int64_t{min(next_.step, other ? last1_ : last0_)} * Tile::scales + lane_ % scale_lanes * 16;
+      codes0_ = first.codes + lane_ * 16;
+      codes1_ = second.codes + lane_ * 16;
+      scales_ = (other ? second.scales : first.scales) + lane_ % scale_lanes * 16;
+      last0_ = first.tiles - 1, last1_ = second.tiles - 1;
+      last_ = other ? last1_ : last0_;
     }
     std::byte* to = ring_ + stage * Tile::stage + lane_ * 16;
-    copy16(to, codes0_);
-    copy16(to + Tile::codes, codes1_);
-    if (lane_ < 2 * scale_lanes) copy16(to + 2 * Tile::codes, scales_);
-    if (next_.step < last0_) codes0_ += Tile::codes;
-    if (next_.step < last1_) codes1_ += Tile::codes;
-    if (next_.step < (lane_ >= scale_lanes ? last1_ : last0_)) scales_ += Tile::scales;
+    copy16(to, codes0_ + int64_t{min(next_.step, last0_)} * Tile::codes);
+    copy16(to + Tile::codes, codes1_ + int64_t{min(next_.step, last1_)} * Tile::codes);
+    if (lane_ < 2 * scale_lanes)
+      copy16(to + 2 * Tile::codes, scales_ + int64_t{min(next_.step, last_)} * Tile::scales);
     ++next_.step;
     return true;
   }
@@ -289,10 +304,11 @@ class Stream {
     // Odd lanes have the sums of the second stream.
     const bool odd = t & 1;
     __half scale[Tile::groups];
-    const std::byte* scales =
-        tile + 2 * Tile::codes + (odd ? Tile::scales : 0) + g * Tile::groups * static_cast<int>(sizeof(__half));
+    const std::byte* scales = tile + 2 * Tile::codes + (odd ? Tile::scales : 0) +
+                              g * Tile::groups * static_cast<int>(sizeof(__half));
     if constexpr (G == 32) *reinterpret_cast<uint2*>(scale) = *reinterpret_cast<const uint2*>(scales);
-    else if constexpr (G == 64) *reinterpret_cast<uint32_t*>(scale) = *reinterpret_cast<const uint32_t*>(scales);
+    else if constexpr (G == 64)
+      *reinterpret_cast<uint32_t*>(scale) = *reinterpret_cast<const uint32_t*>(scales);
     else scale[0] = *reinterpret_cast<const __half*>(scales);
     float c[4];
 #pragma unroll
@@ -313,15 +329,17 @@ class Stream {
   }
 
   std::byte* ring_;
-  int lane_, tasks_, parts_, steps_, limit_ = 0, filled_ = 0, last0_ = 0, last1_ = 0;
+  int lane_, tasks_, steps_, limit_ = 0, filled_ = 0, last0_ = 0, last1_ = 0, last_ = 0;
   Place place_;
   Cursor next_, now_;
   const std::byte *codes0_ = nullptr, *codes1_ = nullptr, *scales_ = nullptr;
 };
 
 /** The sum of a unit's parts: row of the first stream, or of the second. */
-__device__ inline float unit_sum(const float* part, int parts, int unit, int stream, int row) {
+template <int parts>
+__device__ float unit_sum(const float* part, int unit, int stream, int row) {
   float sum = 0;
+#pragma unroll
   for (int q = 0; q < parts; ++q) sum += part[(unit * parts + q) * 16 + 8 * stream + row];
   return sum;
 }

@@ -209,9 +209,10 @@ void same_run(const RunResult& got, const RunResult& want, const std::string& wh
   check::that(std::string(got.reason) == want.reason, what + ": the same end");
   if (got.ids != want.ids) return;
   for (int64_t r = 0; r < want.rows; ++r) {
-    check::near(got.entropy.as<float>()[r], want.entropy.as<float>()[r], 2e-4, what + ": entropy");
+    check::near(got.entropy.as<float>()[r], want.entropy.as<float>()[r], 1e-3, what + ": entropy");
     if (r == 0) continue;
-    check::near(got.logprob.as<float>()[r], want.logprob.as<float>()[r], 2e-4, what + ": logprob");
+    // Keys and values are kept in bf16: where one lies between two of its numbers, f32's last bit decides.
+    check::near(got.logprob.as<float>()[r], want.logprob.as<float>()[r], 2e-3, what + ": logprob");
     check::that(got.rank.as<int32_t>()[r] == want.rank.as<int32_t>()[r], what + ": rank");
   }
   for (const Captured& w : want.captures) {
