@@ -63,15 +63,13 @@ export async function openRandom(like: string | object, o: RandomOptions): Promi
   if (!(Number.isFinite(std) && std >= 0)) fail(`${std} is not a standard deviation`, "Give 0.02 or the like");
   const { config, name } = configOf(like);
   const format = how.weights ?? "bf16";
-  // What a GPU has free, the engine itself asks and refuses.
-  if (how.device === "cpu")
-    await orReclaim(() =>
-      refuseMemory(
-        `Model.random("${name}")`,
-        weightParts(config, format),
-        'Use { weights: "bf16" } or a smaller config; Model.plan shows the parts',
-      ),
-    );
+  await orReclaim(() =>
+    refuseMemory(
+      `Model.random("${name}")`,
+      weightParts(config, format, how.device),
+      'Use { weights: "bf16" } or a smaller config; Model.plan shows the parts',
+    ),
+  );
   const about: About = {
     name: `${name} (random)`,
     config,
@@ -117,7 +115,7 @@ async function open(
     handle,
     config,
     facts: modelFacts(config, name, format, how.rope),
-    warnings: [...about.warnings, ...bad],
+    warnings: [...about.warnings, ...(how.note ? [how.note] : []), ...bad],
     layers: config.layerFacts.map((l) => new Layer(handle, config, l)),
   };
 }
