@@ -1,6 +1,6 @@
 // `npm run pack:gpu`: one archive, .pack/moescope-gpu.tar.xz, that runs on a bare Linux x64 server with an NVIDIA driver: no Node, no
 // network, no compiler. It holds Node itself, the engine with its CUDA backend, tiny-scout, the GPU tests and benchmark.
-//   tar xf moescope-gpu.tar.xz && cd moescope-gpu && ./moescope doctor && ./moescope test gpu && ./moescope bench gpu
+//   tar xf moescope-gpu.tar.xz && cd moescope-gpu && ./moescope doctor && ./moescope test gpu && ./moescope bench
 import {
   chmodSync,
   cpSync,
@@ -49,14 +49,15 @@ const FILES = [
 ];
 
 const LAUNCHER = `#!/bin/sh
-# Moescope with its own Node. \`test gpu\` and \`bench gpu\` prove and measure the CUDA backend on this machine.
+# Moescope with its own Node. \`test gpu\` and \`bench\` prove and measure the CUDA backend on this machine.
 here=$(cd "$(dirname "$0")" && pwd) || exit
 cd "$here" || exit
 case "$1 $2" in
   "test gpu")
     ./build/native/native-tests cuda || exit
     exec ./node --enable-source-maps --test dist/test/gpu/*.gpu.js ;;
-  "bench gpu") exec ./node --enable-source-maps dist/test/bench/gpu/main.js ;;
+  # There is no other benchmark in here.
+  "bench " | "bench gpu") exec ./node --enable-source-maps dist/test/bench/gpu/main.js ;;
   *) exec ./node bin/moescope.mjs "$@" ;;
 esac
 `;
