@@ -37,7 +37,8 @@ test("a trapped kernel: typed errors, earlier values, another model, the CPU, an
   const sick = await injected("cuda-fault:2", () => Model.load("tiny-scout", { device: "cuda" }));
 
   // On a device proper, whatever else runs there ends as well.
-  const beside = process.env.MOESCOPE_CUDA_LIBRARY ? null : healthy.generate(TEXT, { maxTokens: 4000 });
+  const long = { ids: Int32Array.from({ length: 300_000 }, (_, i) => (i * 31) % 400) };
+  const beside = process.env.MOESCOPE_CUDA_LIBRARY ? null : healthy.run(long, { capture: [] });
   beside?.catch(() => {});
   const first = await message(() => sick.run(TEXT));
   for (const word of [
