@@ -138,7 +138,7 @@ export class CancelledError extends MoescopeError {
     super("cancelled", fault);
   }
 }
-/** The device asked for is not there, or the native engine is not built. */
+/** The device asked for is not there or was lost by a fault, or the native engine is not built. */
 export class DeviceError extends MoescopeError {
   constructor(fault: string | Fault) {
     super("device", fault);
@@ -194,6 +194,10 @@ function editDistance(a: string, b: string): number {
   return previous[t.length];
 }
 
+/** What to do when a fault has ended the GPU's context: nothing brings it back within the process. */
+export const AFTER_LOSS =
+  'Save what you need with r.save(path) and restart the kernel, or go on on the CPU in this very process: Model.load(name, { device: "cpu" })';
+
 /** Counts of bytes as people read them. */
 const readable = (text: string): string => text.replace(/\b(\d{7,15})( bytes)?\b/g, (_, n) => bytes(Number(n)));
 
@@ -232,6 +236,8 @@ export function fromNative(error: unknown): Error {
       return new ArgumentError({ what, where });
     case "device":
       return new DeviceError({ what, where, fix: 'Use { device: "cpu" }; `moescope doctor` says what is here' });
+    case "lost":
+      return new DeviceError({ what, where, fix: AFTER_LOSS });
     default:
       return new InternalError({ what, where, cause: error });
   }

@@ -27,8 +27,10 @@ export type { GenerateOptions, RunOptions, Step, Stream } from "./model/generate
 export type { Input } from "./model/input.ts";
 export { Model } from "./model/model.ts";
 export type { LoadOptions } from "./model/options.ts";
+export type { ProfileOptions } from "./model/profile.ts";
 export type { Plot } from "./plots/plot.ts";
 export type { Diff } from "./run/diff.ts";
+export type { Profile } from "./run/profile.ts";
 export { Run } from "./run/run.ts";
 export { at } from "./sites/at.ts";
 export type { Capture } from "./sites/capture.ts";

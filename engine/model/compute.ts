@@ -35,7 +35,7 @@ export function costOf(
   refuseContext(context);
   return {
     captures: planCaptures(capture, s.facts, { rows, more, keys: context }),
-    kv: kvParts(s.config, sequences.length, context),
+    kv: kvParts(s.config, sequences.length, context, s.device, s.kvElement),
     context,
   };
 }
@@ -138,15 +138,14 @@ export async function generate(
   }
 }
 
-function passContext(s: Shared): PassContext {
+export function passContext(s: Shared): PassContext {
   return { facts: s.facts, tokenizer: s.tokenizer, bos: s.config.bos, engine: native().info().version };
 }
 
 /** Everything is refused here, before memory is taken. */
-function stateFor(s: Shared, sequences: readonly Sequence[], cost: Cost): Promise<NativeState> {
+export function stateFor(s: Shared, sequences: readonly Sequence[], cost: Cost): Promise<NativeState> {
   return orReclaim(() => {
-    if (s.device === "cpu")
-      refuseMemory(`a context of ${cost.context} tokens`, cost.kv, "Use a shorter text or fewer sequences");
+    refuseMemory(`a context of ${cost.context} tokens`, cost.kv, "Use a shorter text or fewer sequences");
     refuseCaptures(cost.captures);
     return start(() => s.handle.model.state({ sequences: sequences.length, context: cost.context }));
   });

@@ -1,4 +1,4 @@
-import { ReleasedError } from "../errors.ts";
+import { fromNative, ReleasedError } from "../errors.ts";
 import type { NativeModel, NativeTask } from "../native.ts";
 
 /** The engine's model, shared by a model and its views, and the tasks that run on it. */
@@ -22,6 +22,15 @@ export class Handle {
     if (this.#disposed)
       throw new ReleasedError({ where: "model", what: "this model was disposed", fix: "Load it again" });
     return this.#model;
+  }
+
+  /** A matrix as f32. */
+  weight(slot: string): Float32Array {
+    try {
+      return this.model.weight(slot);
+    } catch (e) {
+      throw fromNative(e);
+    }
   }
 
   /** Runs a task to its end. Disposing the model meanwhile cancels it: it then ends with `ReleasedError`, and the memory is freed after it. */

@@ -7,7 +7,7 @@ import type { Handle } from "./handle.ts";
 
 /** A weight matrix as f32, read when first touched. */
 function weight<A extends string>(handle: Handle, slot: string, axes: A, shape: readonly number[]): Tensor<A> {
-  return makeTensor(axes, shape, () => handle.model.weight(slot));
+  return makeTensor(axes, shape, () => handle.weight(slot));
 }
 
 /** A SwiGLU block: a routed expert, the shared expert, or the FFN of a dense layer. */

@@ -3,6 +3,7 @@ import { shows } from "../display/show.ts";
 import { Edit } from "../edits/edit.ts";
 import { ArgumentError } from "../errors.ts";
 import { type ModelPlots, modelPlots } from "../plots/run-plots.ts";
+import type { Profile } from "../run/profile.ts";
 import type { Run } from "../run/run.ts";
 import { makeTensor, type Tensor } from "../tensors/tensor.ts";
 import type { Message } from "../text/chat.ts";
@@ -13,8 +14,9 @@ import { type GenerateOptions, type RunOptions, StepQueue, type Stream } from ".
 import { type Input, readInput, readNow, type Sequence } from "./input.ts";
 import type { Layer } from "./layer.ts";
 import { Memory } from "./memory.ts";
-import { configOf, type LoadOptions, type WeightOptions, weightFormat } from "./options.ts";
-import { freeBytes, kvParts, Plan, weightParts } from "./plan.ts";
+import { configOf, type LoadOptions, readDevice, type WeightOptions, weightFormat } from "./options.ts";
+import { freeBytes, kvElement, kvParts, Plan, weightParts } from "./plan.ts";
+import { type ProfileOptions, profile } from "./profile.ts";
 import { openFolder, openRandom, type RandomOptions, type Shared } from "./shared.ts";
 import { modelBundle, modelText, type Shown } from "./show.ts";
 
@@ -24,6 +26,8 @@ export interface PlanOptions extends WeightOptions {
   readonly context?: number;
   /** Default 1. */
   readonly sequences?: number;
+  /** Whose memory it is held against, as in `Model.load`. */
+  readonly device?: LoadOptions["device"];
 }
 
 /**
@@ -94,8 +98,13 @@ export class Model implements Disposable {
           what: `${n} is not a number of them`,
           fix: "Give a whole number of at least 1",
         });
-    const parts = [...weightParts(config, weightFormat(o) ?? "bf16"), ...kvParts(config, sequences, context)];
-    return new Plan(`${name}, context ${context}`, parts, freeBytes(), 0);
+    const device = readDevice(o.device);
+    const format = weightFormat(o) ?? "bf16";
+    const parts = [
+      ...weightParts(config, format, device),
+      ...kvParts(config, sequences, context, device, kvElement(device, format)),
+    ];
+    return new Plan(`${name}, context ${context}`, parts, freeBytes(device));
   }
 
   get name(): string {
@@ -159,7 +168,7 @@ export class Model implements Disposable {
 
   /** Bytes by part, now. */
   get memory(): Memory {
-    return new Memory(this.name, this.#s.handle.model.memory(), native().info());
+    return new Memory(this.name, this.#s.handle.model.memory(), native(), this.device);
   }
 
   get plot(): ModelPlots {
@@ -269,15 +278,26 @@ export class Model implements Disposable {
     this.#alive();
     const sequences = readNow(input, inputContext(this.#s, o));
     const cost = costOf(this.#s, sequences, o.maxTokens ?? 0, o.capture);
-    const resident = this.#s.handle.model.memory().filter((p) => p.part !== "kv");
+    const resident = this.#s.handle.model.memory().filter((p) => p.part !== "kv" && p.place !== "pinned");
     const tokens = sequences.reduce((n, s) => n + s.ids.length, 0);
     const parts = [...resident, ...cost.kv, { part: "captures", place: "memory", bytes: captureBytes(cost) }];
-    return new Plan(
-      `${this.name}, ${tokens} tokens`,
-      parts,
-      freeBytes(),
-      resident.reduce((n, p) => n + p.bytes, 0),
-    );
+    return new Plan(`${this.name}, ${tokens} tokens`, parts, freeBytes(this.device), resident);
+  }
+
+  /**
+   * Where the time goes: reads an input (default: 512 seeded token ids), makes some tokens, and notes the time after each step of the
+   * engine. Times in ms, `bytes` and `flops` from the shapes, beside the measured rate of memory.
+   *
+   * ```ts
+   * const p = await m.profile("The capital of France is", { maxTokens: 32 });
+   * p.plot.bars()          // p.table: a row a phase and verb; p.decode.tokensPerSecond
+   * ```
+   *
+   * Errors: as `generate`.
+   */
+  async profile(input?: Input, o: ProfileOptions = {}): Promise<Profile> {
+    this.#alive();
+    return profile(this.#s, this.edits, input, o);
   }
 
   /** Frees the weights, for all views. What is running ends with `ReleasedError`. Runs stay readable. */
@@ -296,7 +316,7 @@ export class Model implements Disposable {
 
   #matrix(slot: string): Tensor<"vocab d"> {
     const { vocab, d } = this.#s.config;
-    return makeTensor("vocab d", [vocab, d], () => this.#s.handle.model.weight(slot));
+    return makeTensor("vocab d", [vocab, d], () => this.#s.handle.weight(slot));
   }
 
   #shown(): Shown {

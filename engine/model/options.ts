@@ -2,7 +2,7 @@ import { type Config, readConfig } from "../checkpoint/config.ts";
 import { readConfigFile } from "../checkpoint/folder.ts";
 import { locate } from "../checkpoint/locate.ts";
 import { PRESETS } from "../checkpoint/presets.ts";
-import { ArgumentError, DeviceError, didYouMean } from "../errors.ts";
+import { AFTER_LOSS, ArgumentError, DeviceError, didYouMean } from "../errors.ts";
 import { hasNative, native } from "./addon.ts";
 import type { RopeMode, WeightFormat, WeightName } from "./facts.ts";
 import type { Long } from "./task.ts";
@@ -18,7 +18,7 @@ export interface WeightOptions {
 }
 
 export interface LoadOptions extends Long, WeightOptions {
-  /** `"auto"` (default): the GPU where CUDA answers and `math` is not "exact", else the CPU. */
+  /** `"auto"` (default): the GPU where CUDA answers and `math` is not "exact", else the CPU (`m.warnings` says so when the GPU was lost). */
   readonly device?: "auto" | "cpu" | "cuda" | (string & {});
   /** `"hf"`: Hugging Face's very angles (default). `"accurate"`: positions within the chunk, in doubles. */
   readonly rope?: RopeMode | (string & {});
@@ -35,6 +35,8 @@ export interface Ready {
   readonly device: "cpu" | "cuda";
   readonly threads: number;
   readonly math: "fast" | "exact";
+  /** What a reader should know of the choice of the device. */
+  readonly note: string | null;
 }
 
 function oneOf<T extends string>(name: string, value: string | undefined, known: readonly T[], fallback: T): T {
@@ -74,7 +76,7 @@ export function weightFormat({ weights, group }: WeightOptions): WeightFormat | 
 
 export function readOptions(o: LoadOptions): Ready {
   const math = oneOf("math", o.math, ["fast", "exact"], "fast");
-  const device = deviceOf(oneOf("device", o.device, ["auto", "cpu", "cuda"], "auto"), math);
+  const device = readDevice(o.device, math);
   const threads = o.threads ?? 0;
   if (!Number.isInteger(threads) || threads < 0 || threads > 1024)
     throw new ArgumentError({
@@ -88,24 +90,29 @@ export function readOptions(o: LoadOptions): Ready {
     rope: oneOf("rope", o.rope, ["hf", "accurate"], "hf"),
     threads,
     math,
+    note: device === "cpu" && o.device !== "cpu" && math !== "exact" ? lossNote() : null,
   };
+}
+
+/** Where a wish for a device leads on this machine. */
+export const readDevice = (wish: string | undefined, math: "fast" | "exact" = "fast"): "cpu" | "cuda" =>
+  deviceOf(oneOf("device", wish, ["auto", "cpu", "cuda"], "auto"), math);
+
+function lossNote(): string | null {
+  if (!hasNative()) return null;
+  const { state, text } = native().cuda();
+  return state === "lost" ? `it computes on the CPU, since the GPU is gone for this process: ${text}` : null;
 }
 
 function deviceOf(wish: "auto" | "cpu" | "cuda", math: "fast" | "exact"): "cpu" | "cuda" {
   if (wish === "cpu" || (wish === "auto" && (math === "exact" || !hasNative()))) return "cpu";
   const { state, text } = native().cuda();
   if (wish === "auto") return state === "ready" ? "cuda" : "cpu";
-  if (math === "exact")
-    throw new ArgumentError({
-      where: 'option math "exact"',
-      what: "the oracle runs on the CPU alone",
-      fix: 'Leave out { device: "cuda" }',
-    });
   if (state !== "ready")
     throw new DeviceError({
       where: 'option device "cuda"',
       what: text,
-      fix: 'Use { device: "cpu" } or "auto"; `moescope doctor` says what is here',
+      fix: state === "lost" ? AFTER_LOSS : 'Use { device: "cpu" } or "auto"; `moescope doctor` says what is here',
     });
   return "cuda";
 }

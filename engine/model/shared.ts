@@ -10,7 +10,7 @@ import { modelFacts, nativeConfig, type WeightFormat } from "./facts.ts";
 import { Handle } from "./handle.ts";
 import { Layer } from "./layer.ts";
 import { configOf, type LoadOptions, type Ready, readOptions } from "./options.ts";
-import { refuseMemory, weightParts } from "./plan.ts";
+import { kvElement, refuseMemory, weightParts } from "./plan.ts";
 import { orReclaim } from "./reclaim.ts";
 import { checkSignal, finish, reporter, signalOf } from "./task.ts";
 
@@ -18,6 +18,8 @@ import { checkSignal, finish, reporter, signalOf } from "./task.ts";
 export interface Shared {
   readonly handle: Handle;
   readonly device: "cpu" | "cuda";
+  /** Bytes of a number in keys and values. */
+  readonly kvElement: number;
   readonly config: Config;
   readonly facts: ModelFacts;
   readonly tokenizer: Tokenizer | null;
@@ -34,7 +36,7 @@ export interface RandomOptions extends LoadOptions {
   readonly std?: number;
 }
 
-type About = Omit<Shared, "handle" | "device" | "facts" | "layers"> & { readonly name: string };
+type About = Omit<Shared, "handle" | "device" | "kvElement" | "facts" | "layers"> & { readonly name: string };
 
 export async function openFolder(name: string, o: LoadOptions): Promise<Shared> {
   const how = readOptions(o);
@@ -63,15 +65,13 @@ export async function openRandom(like: string | object, o: RandomOptions): Promi
   if (!(Number.isFinite(std) && std >= 0)) fail(`${std} is not a standard deviation`, "Give 0.02 or the like");
   const { config, name } = configOf(like);
   const format = how.weights ?? "bf16";
-  // What a GPU has free, the engine itself asks and refuses.
-  if (how.device === "cpu")
-    await orReclaim(() =>
-      refuseMemory(
-        `Model.random("${name}")`,
-        weightParts(config, format),
-        'Use { weights: "int4" } or a smaller config; Model.plan shows the parts',
-      ),
-    );
+  await orReclaim(() =>
+    refuseMemory(
+      `Model.random("${name}")`,
+      weightParts(config, format, how.device),
+      'Use { weights: "int4" } or a smaller config; Model.plan shows the parts',
+    ),
+  );
   const about: About = {
     name: `${name} (random)`,
     config,
@@ -114,10 +114,11 @@ async function open(
   return {
     ...rest,
     device: how.device,
+    kvElement: kvElement(how.device, format, how.math),
     handle,
     config,
     facts: modelFacts(config, name, format, how.rope),
-    warnings: [...about.warnings, ...bad],
+    warnings: [...about.warnings, ...(how.note ? [how.note] : []), ...bad],
     layers: config.layerFacts.map((l) => new Layer(handle, config, l)),
   };
 }

@@ -46,6 +46,7 @@ RunResult Runner::run() {
   } catch (const Error& e) {
     if (e.code() != Code::cancelled || !spec_.generation) throw;
     result_.reason = "cancel";
+    profiler_.reset();  // half of a run says nothing, and to measure its limit takes time
     if (result_.prefill_ms == 0) result_.prefill_ms = ms_since(start);
   }
   finish();

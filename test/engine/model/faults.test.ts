@@ -37,7 +37,7 @@ test("inputs that are none", async () => {
 
 test("options that are none", async () => {
   const path = folder();
-  await fault(() => Model.load(path, { device: "cuda", math: "exact" }), "argument", "oracle");
+  await fault(() => Model.load(path, { device: "cuda", math: "exact" }), "device", "cuda");
   await fault(() => Model.load(path, { device: "tpu" }), "argument", '"tpu"');
   await fault(() => Model.load(path, { weights: "bf61" }), "argument", '"bf16"');
   for (const weights of ["int4-meta", "fp8"])
