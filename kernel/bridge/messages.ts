@@ -51,15 +51,22 @@ export interface CommMessage {
   buffers?: Uint8Array[];
 }
 
-/** Front end to session. */
-export type ToSession =
+/** What the front end says to the session. */
+export type Say =
   | { type: "execute"; cell: CellId; request: CellRequest }
   | { type: "interrupt"; cell: CellId }
   | { type: "ping"; sent: number }
-  /** Says nothing: dies in place of a message that does (interrupt/phase.ts). */
-  | { type: "empty" }
   | { type: "comm"; comm: CommMessage }
   | { type: "shutdown" };
+
+/**
+ * Front end to session. Numbered from 1, because a termination may strike the handler of a message instead of user code (a busy machine lets one lie for
+ * long): the session takes them in order, each once, says in `Word.received` how far it is, and the rest is sent again.
+ */
+export type ToSession =
+  | { number: number; say: Say }
+  /** Says nothing: dies in place of a message that does (interrupt/phase.ts). */
+  | { number: 0 };
 
 /** Session to front end. `mark` is the position of the stream ring when the message was sent: what was printed before comes first. */
 export type ToFrontend =

@@ -10,6 +10,7 @@ import type {
   CommMessage,
   Outcome,
   Output,
+  Say,
   StreamName,
   ToFrontend,
   ToSession,
@@ -57,8 +58,11 @@ export class SessionClient {
   #sentAt = 0;
   #cells = 0;
   #question = 0;
-  /** Messages kept back while a termination is on its way. */
-  #held: ToSession[] | null = null;
+  /** What the session may not have taken yet, in order. */
+  readonly #unheard: { number: number; say: Say }[] = [];
+  #said = 0;
+  /** A termination is on its way: what is said meanwhile is sent when it has landed. */
+  #held = false;
 
   constructor(sink: FrontendSink) {
     this.#sink = sink;
@@ -69,13 +73,13 @@ export class SessionClient {
       ping: (sent) => this.#post({ type: "ping", sent }),
       cannot: (cell) => void this.#sink.stream(cell, "stderr", CANNOT_STOP),
       hold: () => {
-        this.#held = [];
+        this.#held = true;
       },
-      sendEmpty: () => parentPort!.postMessage({ type: "empty" } satisfies ToSession),
+      sendEmpty: () => send({ number: 0 }),
       release: () => {
-        const held = this.#held ?? [];
-        this.#held = null;
-        for (const message of held) this.#post(message);
+        this.#held = false;
+        this.#forget();
+        for (const message of this.#unheard) send(message);
       },
     });
     this.ready = new Promise((resolve) => {
@@ -139,9 +143,17 @@ export class SessionClient {
     setImmediate(() => process.exit(code));
   }
 
-  #post(message: ToSession): void {
-    if (this.#held) this.#held.push(message);
-    else parentPort!.postMessage(message);
+  #post(say: Say): void {
+    this.#forget();
+    const message = { number: ++this.#said, say };
+    this.#unheard.push(message);
+    if (!this.#held) send(message);
+  }
+
+  /** What the session has taken need not be sent again. */
+  #forget(): void {
+    const received = Atomics.load(this.#words, Word.received);
+    while (this.#unheard.length && this.#unheard[0].number <= received) this.#unheard.shift();
   }
 
   #receive(message: ToFrontend): void {
@@ -206,12 +218,15 @@ export class SessionClient {
       case "done":
         this.#outcomes.get(message.cell)?.(message.outcome);
         this.#outcomes.delete(message.cell);
+        this.#interrupter.ended();
         return;
       case "ended":
         return this.#ended();
     }
   }
 }
+
+const send = (message: ToSession): void => parentPort!.postMessage(message);
 
 /** Once, in a front end's worker. */
 export const connectSession = (sink: FrontendSink): SessionClient => new SessionClient(sink);

@@ -1,7 +1,7 @@
 /** The main thread's end of the bridge: starts a front end in a worker and the session here, and carries messages between them. */
 import { writeSync } from "node:fs";
 import { MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads";
-import type { ToFrontend, ToSession } from "./messages.ts";
+import type { Say, ToFrontend, ToSession } from "./messages.ts";
 import { createShared, type FrontendData, Word, wordsOf } from "./shared.ts";
 
 export interface HostOptions {
@@ -74,33 +74,34 @@ export async function hostSession(o: HostOptions): Promise<void> {
     },
   });
 
-  const receive = (message: ToSession): void => {
-    switch (message.type) {
+  const hear = (say: Say): void => {
+    switch (say.type) {
       case "execute":
-        // Not inside `kernel`: the session itself says when the kernel runs.
-        void session.execute(message.cell, message.request).then((outcome) =>
-          post({
-            type: "done",
-            cell: message.cell,
-            outcome,
-            mark: ring.mark,
-          }),
+        session.execute(say.cell, say.request, (outcome) =>
+          post({ type: "done", cell: say.cell, outcome, mark: ring.mark }),
         );
         break;
       case "interrupt":
-        session.interrupt(message.cell);
+        session.interrupt(say.cell);
         break;
       case "ping":
-        session.kernel(() => Atomics.store(words, Word.pong, message.sent));
+        Atomics.store(words, Word.pong, say.sent);
         break;
       case "comm":
-        session.comm(message.comm);
+        session.comm(say.comm);
         break;
       case "shutdown":
         void session.end().then(() => post({ type: "ended", mark: ring.mark }));
         break;
     }
   };
+  const receive = ({ number, ...message }: ToSession): void =>
+    session.kernel(() => {
+      // One that comes again, or one whose predecessor was lost and comes again.
+      if (number !== Atomics.load(words, Word.received) + 1) return;
+      Atomics.store(words, Word.received, number);
+      hear((message as { say: Say }).say);
+    });
   worker.on("message", receive);
   post({ type: "ready" });
 }

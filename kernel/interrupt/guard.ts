@@ -25,6 +25,9 @@ const HOOK = Symbol.for("moescope.guard");
 const RUN = `globalThis[Symbol.for("moescope.guard")].run()`;
 const LAND = `globalThis[Symbol.for("moescope.guard")].land()`;
 
+/** Kernel code that waits for user code: yields the promise, is resumed with its value. */
+export type Steps<T> = Generator<PromiseLike<unknown>, T, any>;
+
 type Result = { value: unknown; promise: boolean } | { error: unknown };
 
 export class Guard {
@@ -55,23 +58,37 @@ export class Guard {
   }
 
   /**
-   * Runs user code, between `begin` and `end`. Rejects with what it throws, or with KernelInterrupt.
+   * Runs a cell's kernel code, between `begin` and `end`: each promise that it yields is waited for, and the code goes on with its value.
    *
-   * The result must be awaited at once, and passed on with `return await`: a termination throws away the microtasks that are queued, and
-   * returning one promise from the async function of another queues one.
+   * It is a generator, not an async function, because it must go on within the very call that says so. Between a promise and its reaction other
+   * microtasks run, which are user code: as the kernel's they could not be stopped, and stopping anything throws away all that are queued.
    */
-  call<T>(fn: () => T | PromiseLike<T>): Promise<T> {
+  drive(steps: Steps<void>): void {
+    const go = (next: () => IteratorResult<PromiseLike<unknown>, void>): void => {
+      const { done, value } = next();
+      if (!done)
+        this.#wait(
+          value,
+          (result) => go(() => steps.next(result)),
+          (error) => go(() => steps.throw(error)),
+        );
+    };
+    go(() => steps.next());
+  }
+
+  /** A step of `drive`: runs user code. Throws what it throws, or KernelInterrupt. */
+  *call<T>(fn: () => T | PromiseLike<T>): Steps<T> {
     this.#function = fn;
     this.#result = null;
     const killed = this.#evaluate(RUN);
     const result = this.#takeResult();
     if (killed) {
       this.#phase.set(Phase.kernel);
-      return Promise.reject(new KernelInterrupt());
+      throw new KernelInterrupt();
     }
-    if (result === null) return Promise.reject(new Error("The guarded frame did not run."));
-    if ("error" in result) return Promise.reject(result.error);
-    return result.promise ? this.#settled(result.value as Promise<T>) : Promise.resolve(result.value as T);
+    if (result === null) throw new Error("The guarded frame did not run.");
+    if ("error" in result) throw result.error;
+    return (result.promise ? yield result.value as PromiseLike<T> : result.value) as T;
   }
 
   /** The front end asks the awaiting cell to end. What it left running is an orphan, which the interrupter ends if it blocks the thread. */
@@ -105,24 +122,22 @@ export class Guard {
     }
   }
 
-  /** Not an `await`: the interrupt must be able to end the wait by a plain call, as the promise's own reaction may be thrown away. */
-  #settled<T>(promise: Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      let done = false;
-      const end = (settle: () => void): void => {
-        if (done) return;
-        done = true;
-        this.#enter();
-        this.#interrupt = null;
-        settle();
-      };
-      promise.then(
-        (value) => end(() => resolve(value)),
-        (error: unknown) => end(() => reject(error)),
-      );
-      this.#interrupt = () => end(() => reject(new KernelInterrupt()));
-      this.#phase.change(Phase.kernel, Phase.await);
-    });
+  /** The interrupt ends the wait by a plain call, as the promise's own reaction may be thrown away. */
+  #wait(promise: PromiseLike<unknown>, resolve: (value: unknown) => void, reject: (error: unknown) => void): void {
+    let done = false;
+    const end = (settle: () => void): void => {
+      if (done) return;
+      done = true;
+      this.#enter();
+      this.#interrupt = null;
+      settle();
+    };
+    promise.then(
+      (value) => end(() => resolve(value)),
+      (error: unknown) => end(() => reject(error)),
+    );
+    this.#interrupt = () => end(() => reject(new KernelInterrupt()));
+    this.#phase.change(Phase.kernel, Phase.await);
   }
 
   #takeResult(): Result | null {

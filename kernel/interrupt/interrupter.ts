@@ -32,7 +32,10 @@ export class Interrupter {
   readonly #phase: PhaseWord;
   readonly #inspector: MainInspector;
   readonly #link: InterrupterLink;
+  /** The cell to be stopped. */
+  #target = 0;
   #busy = false;
+  #wake = (): void => {};
   #watching = false;
   #watchUntil = 0;
   #interrupted = false;
@@ -52,10 +55,11 @@ export class Interrupter {
   interrupt(): void {
     this.#interrupted = true;
     this.#watch();
-    const cell = this.#link.outstanding();
-    if (cell === 0 || this.#busy) return;
+    this.#target = this.#link.outstanding();
+    this.#wake();
+    if (this.#target === 0 || this.#busy) return;
     this.#busy = true;
-    void this.#stop(cell).finally(() => {
+    void this.#stop().finally(() => {
       this.#busy = false;
       this.#watch();
     });
@@ -66,16 +70,28 @@ export class Interrupter {
     if (this.#interrupted) this.#watch();
   }
 
+  /** A cell has come back. */
+  ended(): void {
+    this.#wake();
+  }
+
   /** Nothing is terminated after this; resolves when what was asked for has landed. */
   async close(): Promise<void> {
     this.#closed = true;
     for (let round = 0; this.#inFlight && round < 10; round++) await sleep(ROUND_MS);
   }
 
-  async #stop(cell: number): Promise<void> {
+  /** Until the target has ended. While it works another cell may have begun and become the target. */
+  async #stop(): Promise<void> {
+    let cell = 0;
     let asked = 0;
     let told = false;
-    while (!this.#closed && this.#link.outstanding() === cell) {
+    while (!this.#closed && this.#target !== 0 && this.#link.outstanding() === this.#target) {
+      if (cell !== this.#target) {
+        cell = this.#target;
+        asked = 0;
+        told = false;
+      }
       const begun = Atomics.load(this.#words, Word.cell) === cell;
       const phase = begun ? this.#phase.get() : Phase.kernel;
       if (phase === Phase.user) {
@@ -87,15 +103,29 @@ export class Interrupter {
           this.#link.soft(cell);
         } else if (now - asked > GRACE_MS) {
           asked = 0;
-          if (!(await this.#hooked())) await this.#claim(phase);
+          const hooked = await this.#hooked();
+          // Another cell may run by now.
+          if (this.#link.outstanding() !== cell) continue;
+          if (!hooked) await this.#claim(phase);
           else if (!told) {
             told = true;
             this.#link.cannot(cell);
           }
         }
       }
-      await sleep(asked ? 10 : ROUND_MS);
+      await this.#pause(asked ? 10 : ROUND_MS);
     }
+  }
+
+  /** Cut short when there is news. */
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 
   /** Pings the main thread for a while; ends what blocks it between cells. */

@@ -10,7 +10,7 @@ import type { Header, Message } from "../../protocol/message.ts";
 import { Wire } from "../../protocol/wire.ts";
 import { Cells } from "../cells.ts";
 import type { History } from "../history.ts";
-import { Execution, errorContent } from "./execution.ts";
+import { Execution, errorContent, socketsRead } from "./execution.ts";
 import { watchParent } from "./life.ts";
 import { Parents } from "./parents.ts";
 import { type Answer, answers, CommRegistry } from "./requests.ts";
@@ -95,7 +95,9 @@ export class JupyterFrontend {
     try {
       if (comm) this.#receiveComm(comm, message);
       else if (type === "interrupt_request") {
-        this.#client.interrupt();
+        // A cell that was sent before, on another socket, may not have been read yet.
+        if (!this.#execution.busy) await socketsRead();
+        this.#cells.interrupt();
         await channel.reply(message, "interrupt_reply", { status: "ok" });
       } else if (type === "shutdown_request") await this.#shutdown(message, channel);
       else if (type in this.#answers) await this.#answer(message, channel);
