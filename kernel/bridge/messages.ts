@@ -59,10 +59,7 @@ export type Say =
   | { type: "comm"; comm: CommMessage }
   | { type: "shutdown" };
 
-/**
- * Front end to session. Numbered from 1, because a termination may strike the handler of a message instead of user code (a busy machine lets one lie for
- * long): the session takes them in order, each once, says in `Word.received` how far it is, and the rest is sent again.
- */
+/** Front end to session, see numbered.ts. */
 export type ToSession =
   | { number: number; say: Say }
   /** Says nothing: dies in place of a message that does (interrupt/phase.ts). */

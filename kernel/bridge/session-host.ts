@@ -2,6 +2,7 @@
 import { writeSync } from "node:fs";
 import { MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads";
 import type { Say, ToFrontend, ToSession } from "./messages.ts";
+import { take } from "./numbered.ts";
 import { createShared, type FrontendData, Word, wordsOf } from "./shared.ts";
 
 export interface HostOptions {
@@ -95,12 +96,10 @@ export async function hostSession(o: HostOptions): Promise<void> {
         break;
     }
   };
-  const receive = ({ number, ...message }: ToSession): void =>
+  const receive = (message: ToSession): void =>
     session.kernel(() => {
-      // One that comes again, or one whose predecessor was lost and comes again.
-      if (number !== Atomics.load(words, Word.received) + 1) return;
-      Atomics.store(words, Word.received, number);
-      hear((message as { say: Say }).say);
+      const say = take(words, message);
+      if (say) hear(say);
     });
   worker.on("message", receive);
   post({ type: "ready" });

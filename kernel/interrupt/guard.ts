@@ -23,7 +23,6 @@ export function isInterrupt(error: unknown): boolean {
 /** Under this name the guarded frame finds the guard: V8 unwinds to the nearest evaluation of the inspector, so user code must start in one. */
 const HOOK = Symbol.for("moescope.guard");
 const RUN = `globalThis[Symbol.for("moescope.guard")].run()`;
-const LAND = `globalThis[Symbol.for("moescope.guard")].land()`;
 
 /** Kernel code that waits for user code: yields the promise, is resumed with its value. */
 export type Steps<T> = Generator<PromiseLike<unknown>, T, any>;
@@ -41,7 +40,7 @@ export class Guard {
   constructor(words: Int32Array) {
     this.#phase = new PhaseWord(words);
     this.#inspector.connect();
-    const frames = { run: () => this.#run(), land: () => this.#land() };
+    const frames = { run: () => this.#run() };
     Object.defineProperty(globalThis, HOOK, { value: frames, configurable: true });
   }
 
@@ -108,17 +107,16 @@ export class Guard {
     }
   }
 
-  /** From await or idle to kernel. False when the kernel runs already, or when user code called us, whose frame it is. */
+  /**
+   * From await or idle to kernel. False when the kernel runs already, or when user code called us, whose frame it is. In a claimed phase the
+   * termination strikes right here, as it would have struck user code: what was to be done is lost, and comes again (bridge/numbered.ts).
+   */
   #enter(): boolean {
     for (;;) {
       const phase = this.#phase.get();
       if (phase === Phase.kernel || phase === Phase.user || phase === (Phase.user | CLAIMED)) return false;
-      if (phase & CLAIMED) {
-        if (!this.#evaluate(LAND)) continue;
-        this.#phase.set(Phase.kernel);
-        return true;
-      }
-      if (this.#phase.change(phase, Phase.kernel)) return true;
+      if (phase & CLAIMED) this.#phase.wait(phase);
+      else if (this.#phase.change(phase, Phase.kernel)) return true;
     }
   }
 
@@ -127,8 +125,9 @@ export class Guard {
     let done = false;
     const end = (settle: () => void): void => {
       if (done) return;
-      done = true;
+      // First: it may be struck there, and the wait goes on.
       this.#enter();
+      done = true;
       this.#interrupt = null;
       settle();
     };
@@ -156,12 +155,8 @@ export class Guard {
     } catch (error) {
       this.#result = { error };
     }
-    while (!this.#phase.change(Phase.user, Phase.kernel)) this.#land();
-  }
-
-  /** A termination is on its way: stands still until it strikes, or until the claim is withdrawn because it struck before. */
-  #land(): void {
-    for (let phase = this.#phase.get(); phase & CLAIMED; phase = this.#phase.get()) this.#phase.wait(phase);
+    // A termination is on its way: stands still until it strikes, or until the claim is withdrawn because it could not be asked for.
+    while (!this.#phase.change(Phase.user, Phase.kernel)) this.#phase.wait(Phase.user | CLAIMED);
   }
 
   /** True when a termination ended it. */

@@ -59,10 +59,7 @@ export class Interrupter {
     this.#wake();
     if (this.#target === 0 || this.#busy) return;
     this.#busy = true;
-    void this.#stop().finally(() => {
-      this.#busy = false;
-      this.#watch();
-    });
+    void this.#stop();
   }
 
   /** A cell has been sent to the session. If an earlier one was interrupted, its orphan may be what keeps this one from starting. */
@@ -115,6 +112,8 @@ export class Interrupter {
       }
       await this.#pause(asked ? 10 : ROUND_MS);
     }
+    this.#busy = false;
+    this.#watch();
   }
 
   /** Cut short when there is news. */
@@ -177,10 +176,15 @@ export class Interrupter {
     this.#inFlight = true;
     this.#link.hold();
     const empty = setInterval(() => this.#link.sendEmpty(), EMPTY_MS);
-    await this.#inspector.post("Runtime.terminateExecution").catch(() => {});
+    const struck = await this.#inspector.post("Runtime.terminateExecution").then(
+      () => true,
+      () => false,
+    );
     clearInterval(empty);
     this.#inFlight = false;
-    this.#phase.change(phase | CLAIMED, phase);
+    // A guarded frame that was struck says so itself, once it has been left: on a busy machine that takes a while, and a second
+    // termination, let in by a claim withdrawn too early, would strike the kernel behind the frame.
+    if (phase !== Phase.user || !struck) this.#phase.change(phase | CLAIMED, phase);
     this.#link.release();
   }
 }

@@ -53,7 +53,12 @@ test(`${ROUNDS} interrupts at random moments`, async () => {
     // One is enough, also when it comes on the heels of another or before the cell has begun. (Nobody asks again: a lost one is a fault.)
     if (kind.ends) await Promise.race([cell, kernel.interrupt()]);
     else await kernel.interrupt();
-    const { reply } = await within(10_000, `round ${i}, kind ${i % KINDS.length}, after its interrupt`, cell);
+    const { reply } = await within(
+      10_000,
+      `round ${i}, kind ${i % KINDS.length}, after its interrupt`,
+      cell,
+      () => kernel.stderrText,
+    );
     const outcome = reply.content.status === "ok" ? "ok" : reply.content.ename;
     assert.ok(
       outcome === "KernelInterrupt" || (kind.ends && outcome === "ok"),
@@ -114,7 +119,12 @@ test("user code that runs between a promise and its reaction stops as well", asy
     );
     await new Promise((resolve) => setTimeout(resolve, 100));
     await kernel.interrupt();
-    await within(10_000, `a cell that leaves a loop ${steps} steps behind, after its interrupt`, cell);
+    await within(
+      10_000,
+      `a cell that leaves a loop ${steps} steps behind, after its interrupt`,
+      cell,
+      () => kernel.stderrText,
+    );
     assert.equal((await kernel.execute("1 + 1")).result, "2", `${steps} steps`);
   }
   const listening = kernel.execute(
@@ -130,7 +140,7 @@ test("an interrupt that follows the end of an interrupted cell at once reaches t
     const cell = kernel.execute("while (true);");
     await kernel.until((m) => m.header.msg_type === "execute_input" && m.parent.msg_id === kernel.lastRequest);
     await kernel.interrupt();
-    const { error } = await within(10_000, `loop ${i}, after its interrupt`, cell);
+    const { error } = await within(10_000, `loop ${i}, after its interrupt`, cell, () => kernel.stderrText);
     assert.equal(error?.ename, "KernelInterrupt");
   }
 });
