@@ -52,6 +52,7 @@ export class TestKernel {
   stderrText = "";
   readonly wire = new Wire(KEY);
   readonly #pending = new Map<string, Pending>();
+  readonly #sent = { shell: Promise.resolve(), control: Promise.resolve() };
   #welcome: () => void = () => {};
 
   private constructor(process: ChildProcess, folder: string) {
@@ -125,8 +126,15 @@ export class TestKernel {
     o: { metadata?: object; buffers?: Uint8Array[] } = {},
   ): Message<any> {
     const message = createMessage<any>(type, content, o as never);
-    void this[channel].send(this.wire.encode(message));
+    void this.#send(channel, message);
     return message;
+  }
+
+  /** One at a time: zeromq refuses a send while another is in flight, which after some hundred quick ones is the case. */
+  #send(channel: "shell" | "control", message: Message<any>): Promise<void> {
+    const sent = this.#sent[channel].then(() => this[channel].send(this.wire.encode(message)));
+    this.#sent[channel] = sent;
+    return sent;
   }
 
   /** Until the reply and the idle have come; fails when one has not by `limit`, saying which. */
@@ -141,7 +149,7 @@ export class TestKernel {
         if (pending.reply && pending.idle) resolve(summary(pending.reply, pending.iopub, performance.now() - started));
       };
       this.#pending.set(id, pending);
-      this[channel].send(this.wire.encode(message)).catch(reject);
+      this.#send(channel, message).catch(reject);
     });
     const code = "code" in content ? ` of ${JSON.stringify(String(content.code).slice(0, 200))}` : "";
     const seen = (): string =>
