@@ -19,6 +19,7 @@ import { toBundle } from "../display/bundle.ts";
 import { createDisplay, type DisplayFunction, isDisplayHandle } from "../display/display.ts";
 import { createHost, HOST } from "../display/host.ts";
 import { metadataOf } from "../display/metadata.ts";
+import type { MimeBundle } from "../display/mime.ts";
 import { Guard, isInterrupt, type Steps } from "../interrupt/guard.ts";
 import { guardTimers } from "../interrupt/timers.ts";
 import { Attribution } from "./attribution.ts";
@@ -163,11 +164,15 @@ export class Session {
     const filename = this.#cellUrl(source.id);
     const create = compile(script, filename);
     this.#declare(script);
-    yield* this.#guard.call(() => this.#scope.release(script.names));
+    if (this.#scope.holds(script.names)) yield* this.#guard.call(() => this.#scope.release(script.names));
+    const session = this;
     const support: CellSupport = {
       using: (name, isAsync, value) => this.#scope.use(name, isAsync, value),
       imported,
-      meta: this.#meta(filename),
+      // Made for those that ask.
+      get meta() {
+        return session.#meta(filename);
+      },
     };
     return yield* this.#guard.call(() =>
       (create.runInThisContext() as CellFunction)(support, { usingCtx: usingContext }),
@@ -184,7 +189,7 @@ export class Session {
 
   *#showResult(cell: CellId, value: unknown): Steps<void> {
     (globalThis as { _?: unknown })._ = value;
-    const data = yield* this.#guard.call(() => toBundle(value));
+    const data = isPrimitive(value) ? (toBundle(value) as MimeBundle) : yield* this.#guard.call(() => toBundle(value));
     this.#sink.output(cell, { type: "result", data, metadata: metadataOf(data) });
   }
 
@@ -275,6 +280,10 @@ export class Session {
     }
   }
 }
+
+/** Showing it runs none of the user's code. */
+const isPrimitive = (value: unknown): boolean =>
+  value === null || (typeof value !== "object" && typeof value !== "function");
 
 function compile(script: CellScript, filename: string): vm.Script {
   try {

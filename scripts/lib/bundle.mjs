@@ -22,6 +22,15 @@ const ownUrl = (MagicString) => ({
   },
 });
 
+/** zeromq looks for its native part from where it lies, which is no longer where its code is. */
+const zeromqFolder = {
+  name: "zeromq-folder",
+  transform(code, id) {
+    if (!id.endsWith("zeromq/lib/load-addon.js")) return null;
+    return { code: code.replace("__dirname", 'require("node:path").join(require.resolve("zeromq/package.json"), "../lib")'), map: null };
+  },
+};
+
 export async function bundle() {
   // Here, because this file is loaded before the packages are brought in.
   const [{ build }, { default: MagicString }] = await Promise.all([import("rolldown"), import("magic-string")]);
@@ -32,8 +41,8 @@ export async function bundle() {
       input: { [name]: join(SOURCES, source) },
       platform: "node",
       // Packages with native code look for it from where they lie.
-      external: ["zeromq", "oxc-parser", "oxc-transform"],
-      plugins: [ownUrl(MagicString)],
+      external: ["oxc-parser", "oxc-transform"],
+      plugins: [ownUrl(MagicString), zeromqFolder],
       logLevel: "warn",
       output: {
         dir: FOLDER,

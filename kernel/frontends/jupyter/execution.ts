@@ -42,10 +42,10 @@ export class Execution {
     return this.#running;
   }
 
-  /** `ready`: the session takes cells. */
-  execute(message: Message<any>, channel: RouterChannel, ready: Promise<void>): void {
+  /** `ready`: the session takes cells; null when it does already. */
+  execute(message: Message<any>, channel: RouterChannel, ready: Promise<void> | null): void {
     this.#enqueue(message, async (aborted) => {
-      await ready;
+      if (ready) await ready;
       return aborted ? this.#abort(message, channel) : this.#run(message, channel);
     });
   }

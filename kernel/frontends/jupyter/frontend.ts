@@ -36,6 +36,7 @@ export class JupyterFrontend {
   readonly #answers: Record<string, [string, Answer]>;
   #history: Promise<History> | null = null;
   #question: Header | null = null;
+  #ready = false;
   #ending = false;
 
   constructor(connection: Connection) {
@@ -61,13 +62,12 @@ export class JupyterFrontend {
 
   async start(): Promise<void> {
     const c = this.#connection;
-    await Promise.all([
-      this.#shell.bind(address(c, "shell_port")),
-      this.#control.bind(address(c, "control_port")),
-      this.#stdin.bind(address(c, "stdin_port")),
-      this.#iopub.bind(address(c, "iopub_port")),
-      this.#heartbeat.bind(address(c, "hb_port")),
-    ]);
+    // The shell first: a client asks there for the kernel's first word, and tries again and again until it is there.
+    this.#shell.bind(address(c, "shell_port"));
+    this.#iopub.bind(address(c, "iopub_port"));
+    this.#control.bind(address(c, "control_port"));
+    this.#stdin.bind(address(c, "stdin_port"));
+    this.#heartbeat.bind(address(c, "hb_port"));
     void this.#iopub.listen();
     void this.#heartbeat.listen();
     void this.#shell.listen((message, channel) => this.#receive(message, channel), log);
@@ -76,13 +76,14 @@ export class JupyterFrontend {
     await this.#iopub.status("starting", null);
     watchParent(() => void this.#end());
     await this.#client.ready;
+    this.#ready = true;
     setTimeout(() => void this.#cells.warm().catch(() => {}), WARM_MS);
   }
 
   #receive(message: Message<any>, channel: RouterChannel): void {
     const type = message.header.msg_type;
     const kind = COMM_TYPES[type];
-    if (type === "execute_request") this.#execution.execute(message, channel, this.#client.ready);
+    if (type === "execute_request") this.#execution.execute(message, channel, this.#ready ? null : this.#client.ready);
     // A comm that a waiting cell may still open or register keeps its place behind that cell; one that is open is heard at once.
     else if (kind && this.#execution.busy && (kind === "open" || !this.#comms.has(message.content.comm_id))) {
       this.#execution.inOrder(message, () => this.#receiveComm(kind, message));
