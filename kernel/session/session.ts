@@ -30,7 +30,7 @@ import { type CellSource, Positions } from "./positions.ts";
 import { guardProcess } from "./process-guard.ts";
 import { reportError } from "./report.ts";
 import { Scope, usingContext } from "./scope.ts";
-import { redirectStdio } from "./stdio.ts";
+import { plainConsole, redirectStdio } from "./stdio.ts";
 
 /** Where a session's outputs go, in order. */
 export interface SessionSink {
@@ -256,6 +256,7 @@ export class Session {
   #install(): void {
     guardTimers((callback) => this.#attribution.bind(callback));
     redirectStdio((name, text) => this.#sink.stream(this.#attribution.cell, name, text));
+    plainConsole();
     guardProcess({
       lateError: (error) => this.#guard.kernel(() => this.#late(error)),
       warning: (text) => this.#sink.stream(this.#attribution.cell, "stderr", text),
