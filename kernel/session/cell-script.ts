@@ -68,7 +68,11 @@ export function compileCell(code: string, table: NameTable = { renamed: new Set(
   const { errors, code: text, map } = transformed(prepared.text, prepared.using);
   const failure = errors.find((e) => e.severity === "Error");
   if (failure) throw new CellSyntaxError(failure.message, failure.labels[0]?.start ?? 0, failure.labels[0]?.end ?? 0);
-  const { edit, ...found } = rewrite(text, parseSync("cell.js", text, { lang: "js", sourceType: "module" }).program, table);
+  const { edit, ...found } = rewrite(
+    text,
+    parseSync("cell.js", text, { lang: "js", sourceType: "module" }).program,
+    table,
+  );
   return {
     ...found,
     text: edit.toString(),
@@ -95,7 +99,11 @@ function quickly(code: string): { code: string; program: Program } | null {
   if (/^\s*\{|\busing\b/.test(code)) return null;
   const js = transformed(code, false, false);
   if (js.errors.length) return null;
-  const { errors, program } = parseSync("cell.js", js.code, { lang: "js", sourceType: "module", showSemanticErrors: true });
+  const { errors, program } = parseSync("cell.js", js.code, {
+    lang: "js",
+    sourceType: "module",
+    showSemanticErrors: true,
+  });
   return errors.length ? null : { code: js.code, program };
 }
 

@@ -27,7 +27,10 @@ const zeromqFolder = {
   name: "zeromq-folder",
   transform(code, id) {
     if (!id.endsWith("zeromq/lib/load-addon.js")) return null;
-    return { code: code.replace("__dirname", 'require("node:path").join(require.resolve("zeromq/package.json"), "../lib")'), map: null };
+    return {
+      code: code.replace("__dirname", 'require("node:path").join(require.resolve("zeromq/package.json"), "../lib")'),
+      map: null,
+    };
   },
 };
 
