@@ -204,6 +204,20 @@ test("AsyncLocalStorage on old Node: a spinning continuation is refused, telling
   await own.shutdown();
 });
 
+test("a cell that waits for its check (%types strict) is interrupted before it begins", async () => {
+  const own = await TestKernel.start();
+  await own.execute("%types strict");
+  // The language server has not been started yet, which takes it a while.
+  const cell = own.execute("while (true);");
+  await own.interrupt();
+  assert.equal(
+    (await within(10_000, "a cell that was being checked, after its interrupt", cell)).error?.ename,
+    "KernelInterrupt",
+  );
+  assert.equal((await own.execute("1 + 1")).result, "2");
+  await own.shutdown();
+});
+
 test("an interrupt with nothing to interrupt changes nothing", async () => {
   assert.equal((await kernel.interrupt()).reply.content.status, "ok");
   assert.equal((await kernel.execute("2 + 2")).result, "4");

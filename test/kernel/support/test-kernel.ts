@@ -61,6 +61,8 @@ export class TestKernel {
     process.stderr!.on("data", (chunk) => {
       this.stderrText += chunk;
     });
+    // A test that failed may not have come to its shutdown.
+    globalThis.process.once("exit", () => process.kill("SIGKILL"));
   }
 
   static async start(o: { env?: Record<string, string>; cwd?: string; command?: string[] } = {}): Promise<TestKernel> {
