@@ -218,6 +218,22 @@ test("a cell that waits for its check (%types strict) is interrupted before it b
   await own.shutdown();
 });
 
+test("an interrupt that overtakes the cell it was meant for, on its other socket, reaches it still; a later cell runs", async () => {
+  const before = new Date().toISOString();
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  await kernel.interrupt();
+  const content = {
+    code: "while (true);",
+    silent: false,
+    store_history: true,
+    user_expressions: {},
+    allow_stdin: false,
+  };
+  const cell = kernel.request("shell", "execute_request", content, { date: before });
+  assert.equal((await within(10_000, "a cell that its interrupt has overtaken", cell)).error?.ename, "KernelInterrupt");
+  assert.equal((await kernel.execute("3 + 3")).result, "6");
+});
+
 test("an interrupt with nothing to interrupt changes nothing", async () => {
   assert.equal((await kernel.interrupt()).reply.content.status, "ok");
   assert.equal((await kernel.execute("2 + 2")).result, "4");

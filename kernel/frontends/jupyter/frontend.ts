@@ -37,6 +37,8 @@ export class JupyterFrontend {
   #history: Promise<History> | null = null;
   #question: Header | null = null;
   #ready = false;
+  /** The last interrupt. Sockets keep no order between them: what it was meant for may still be on its way. */
+  #overtaking: Header | null = null;
   #ending = false;
 
   constructor(connection: Connection) {
@@ -83,7 +85,10 @@ export class JupyterFrontend {
   #receive(message: Message<any>, channel: RouterChannel): void {
     const type = message.header.msg_type;
     const kind = COMM_TYPES[type];
-    if (type === "execute_request") this.#execution.execute(message, channel, this.#ready ? null : this.#client.ready);
+    if (type === "execute_request") {
+      this.#execution.execute(message, channel, this.#ready ? null : this.#client.ready);
+      if (this.#overtaking && isEarlier(message.header, this.#overtaking)) this.#cells.interrupt();
+    }
     // A comm that a waiting cell may still open or register keeps its place behind that cell; one that is open is heard at once.
     else if (kind && this.#execution.busy && (kind === "open" || !this.#comms.has(message.content.comm_id))) {
       this.#execution.inOrder(message, () => this.#receiveComm(kind, message));
@@ -98,6 +103,7 @@ export class JupyterFrontend {
       else if (type === "interrupt_request") {
         // A cell that was sent before, on another socket, may not have been read yet.
         if (!this.#execution.busy) await socketsRead();
+        this.#overtaking = message.header;
         this.#cells.interrupt();
         await channel.reply(message, "interrupt_reply", { status: "ok" });
       } else if (type === "shutdown_request") await this.#shutdown(message, channel);
@@ -208,6 +214,9 @@ export class JupyterFrontend {
     this.#client.answer(String(message.content.value ?? ""));
   }
 }
+
+/** By the clock of the client that sent both. */
+const isEarlier = (a: Header, b: Header): boolean => a.session === b.session && Date.parse(a.date) < Date.parse(b.date);
 
 /** Not through process.stderr: in a worker that leads through the main thread, which may be busy for hours. */
 const log = (text: string): void => {

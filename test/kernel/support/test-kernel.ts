@@ -140,8 +140,14 @@ export class TestKernel {
   }
 
   /** Until the reply and the idle have come; fails when one has not by `limit`, saying which. */
-  request(channel: "shell" | "control", type: string, content: object, limit = REQUEST_MS): Promise<Result> {
+  request(
+    channel: "shell" | "control",
+    type: string,
+    content: object,
+    { limit = REQUEST_MS, date }: { limit?: number; date?: string } = {},
+  ): Promise<Result> {
     const message = createMessage<any>(type, content);
+    if (date) message.header.date = date;
     const id = message.header.msg_id;
     this.lastRequest = id;
     const started = performance.now();
