@@ -76,8 +76,10 @@ test(`${ROUNDS} interrupts at random moments`, async () => {
 });
 
 test("a loop stops, its values are kept, and the heart beats meanwhile", async () => {
-  const cell = kernel.execute("let n = 0; const big = new Float64Array(1e6).fill(3); while (true) n++");
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  const cell = kernel.execute(
+    "let n = 0; const big = new Float64Array(1e6).fill(3); while (true) if (n++ === 1e5) console.log('so far')",
+  );
+  await kernel.until((m) => m.header.msg_type === "stream" && m.content.text.includes("so far"));
   await kernel.beat();
   await kernel.interrupt();
   const { error } = await cell;
