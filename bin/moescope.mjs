@@ -23,12 +23,7 @@ if (major < 20 || (major === 20 && minor < 19)) {
   refuse(`its packages are missing. In ${root} run: npm ci`);
 } else if (process.argv[2] === "kernel" && process.argv.length === 4 && !process.argv[3].startsWith("-")) {
   // What Jupyter calls, by the shortest way: a front end waits for it.
-  try {
-    const { startKernel } = await import("../dist/kernel/kernel.js");
-    await startKernel(process.argv[3]);
-  } catch (error) {
-    refuse(error.message);
-  }
+  await import("../dist/kernel/bundle/kernel.cjs");
 } else {
   const { main } = await import("../dist/kernel/cli.js");
   await main(process.argv.slice(2));

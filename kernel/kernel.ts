@@ -4,9 +4,9 @@ import { hostSession } from "./bridge/session-host.ts";
 import { readConnectionFile } from "./protocol/connection.ts";
 
 /** Resolves when the session takes cells; the process then lives until a client shuts it down. Throws ConnectionFileError. */
-export function startKernel(connectionFile: string): Promise<void> {
-  return hostSession({
-    frontend: new URL("./frontends/jupyter/worker.js", import.meta.url),
+export async function startKernel(connectionFile: string): Promise<void> {
+  await hostSession({
+    frontend: new URL("./bundle/jupyter.cjs", import.meta.url),
     settings: readConnectionFile(connectionFile),
     folder: notebookFolder(),
   });

@@ -40,8 +40,9 @@ const FOLDERS = [
   "dist/test/bench",
   "notebooks/models/tiny-scout",
 ];
+/** Parts by the names that `moescope doctor` gives them: it must not call broken what was never packed. */
+const LEFT_OUT = ["Jupyter", "plugin", "Chromium", "types"];
 const FILES = [
-  "package.json",
   "LICENSE",
   "build/native/moescope.node",
   "build/native/libmoescope-cuda.so",
@@ -90,6 +91,11 @@ await main(async () => {
   // The plots' renderer is JupyterLab's, which a bare server lacks.
   for (const path of FOLDERS) copy(path, (from) => !from.endsWith(".map") && !from.endsWith("dist/kernel/lab"));
   for (const path of FILES) copy(path);
+  const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  writeFileSync(
+    join(folder, "package.json"),
+    `${JSON.stringify({ ...manifest, moescope: { leftOut: LEFT_OUT } }, null, 2)}\n`,
+  );
   for (const name of closure(PACKAGES)) copy(join("node_modules", name), runs);
   cpSync(realpathSync(process.execPath), join(folder, "node"));
   if (which("strip"))

@@ -51,15 +51,19 @@ export interface CommMessage {
   buffers?: Uint8Array[];
 }
 
-/** Front end to session. */
-export type ToSession =
+/** What the front end says to the session. */
+export type Say =
   | { type: "execute"; cell: CellId; request: CellRequest }
   | { type: "interrupt"; cell: CellId }
   | { type: "ping"; sent: number }
-  /** Says nothing: dies in place of a message that does (interrupt/phase.ts). */
-  | { type: "empty" }
   | { type: "comm"; comm: CommMessage }
   | { type: "shutdown" };
+
+/** Front end to session, see numbered.ts. */
+export type ToSession =
+  | { number: number; say: Say }
+  /** Says nothing: dies in place of a message that does (interrupt/phase.ts). */
+  | { number: 0 };
 
 /** Session to front end. `mark` is the position of the stream ring when the message was sent: what was printed before comes first. */
 export type ToFrontend =

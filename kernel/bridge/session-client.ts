@@ -4,16 +4,8 @@ import { Interrupter } from "../interrupt/interrupter.ts";
 import { MainInspector } from "../interrupt/main-inspector.ts";
 import type { LiveValues } from "./language.ts";
 import { InspectorLiveValues } from "./live-values.ts";
-import type {
-  CellId,
-  CellRequest,
-  CommMessage,
-  Outcome,
-  Output,
-  StreamName,
-  ToFrontend,
-  ToSession,
-} from "./messages.ts";
+import type { CellId, CellRequest, CommMessage, Outcome, Output, StreamName, ToFrontend } from "./messages.ts";
+import { NumberedSender } from "./numbered.ts";
 import { type FrontendData, Word, wordsOf } from "./shared.ts";
 import { StreamReader } from "./stream-ring.ts";
 
@@ -57,26 +49,19 @@ export class SessionClient {
   #sentAt = 0;
   #cells = 0;
   #question = 0;
-  /** Messages kept back while a termination is on its way. */
-  #held: ToSession[] | null = null;
+  readonly #session = new NumberedSender(this.#words, (message) => parentPort!.postMessage(message));
 
   constructor(sink: FrontendSink) {
     this.#sink = sink;
     this.live = new InspectorLiveValues(this.#inspector);
     this.#interrupter = new Interrupter(this.#words, this.#inspector, {
       outstanding: () => (this.#outcomes.has(this.#cells) ? this.#cells : 0),
-      soft: (cell) => this.#post({ type: "interrupt", cell }),
-      ping: (sent) => this.#post({ type: "ping", sent }),
+      soft: (cell) => this.#session.say({ type: "interrupt", cell }),
+      ping: (sent) => this.#session.say({ type: "ping", sent }),
       cannot: (cell) => void this.#sink.stream(cell, "stderr", CANNOT_STOP),
-      hold: () => {
-        this.#held = [];
-      },
-      sendEmpty: () => parentPort!.postMessage({ type: "empty" } satisfies ToSession),
-      release: () => {
-        const held = this.#held ?? [];
-        this.#held = null;
-        for (const message of held) this.#post(message);
-      },
+      hold: () => this.#session.hold(),
+      sendEmpty: () => this.#session.sendEmpty(),
+      release: () => this.#session.release(),
     });
     this.ready = new Promise((resolve) => {
       this.#becomeReady = resolve;
@@ -94,7 +79,7 @@ export class SessionClient {
     started?.(cell);
     return new Promise((resolve) => {
       this.#outcomes.set(cell, resolve);
-      this.#post({ type: "execute", cell, request });
+      this.#session.say({ type: "execute", cell, request });
       this.#interrupter.waiting();
     });
   }
@@ -107,7 +92,7 @@ export class SessionClient {
   }
 
   comm(comm: CommMessage): void {
-    this.#post({ type: "comm", comm });
+    this.#session.say({ type: "comm", comm });
   }
 
   /** Stops the running cell (its outcome becomes a `KernelInterrupt` error), keeping every value. */
@@ -121,7 +106,7 @@ export class SessionClient {
     const ended = new Promise<void>((resolve) => {
       this.#ended = resolve;
     });
-    this.#post({ type: "shutdown" });
+    this.#session.say({ type: "shutdown" });
     await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, END_MS))]);
     Atomics.store(this.#words, Word.closed, 1);
     await this.#interrupter.close();
@@ -130,18 +115,13 @@ export class SessionClient {
 
   /** Ends the process with this exit code; by SIGKILL when the main thread, which would have to end it, is blocked where no interrupt reaches. */
   async exit(code = 0): Promise<void> {
-    this.#post({ type: "ping", sent: LAST_PING });
+    this.#session.say({ type: "ping", sent: LAST_PING });
     for (const end = performance.now() + BLOCKED_MS; Atomics.load(this.#words, Word.pong) !== LAST_PING; ) {
       if (performance.now() > end) process.kill(process.pid, "SIGKILL");
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
     parentPort!.close();
     setImmediate(() => process.exit(code));
-  }
-
-  #post(message: ToSession): void {
-    if (this.#held) this.#held.push(message);
-    else parentPort!.postMessage(message);
   }
 
   #receive(message: ToFrontend): void {
@@ -206,6 +186,7 @@ export class SessionClient {
       case "done":
         this.#outcomes.get(message.cell)?.(message.outcome);
         this.#outcomes.delete(message.cell);
+        this.#interrupter.ended();
         return;
       case "ended":
         return this.#ended();

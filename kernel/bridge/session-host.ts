@@ -1,7 +1,8 @@
 /** The main thread's end of the bridge: starts a front end in a worker and the session here, and carries messages between them. */
 import { writeSync } from "node:fs";
 import { MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads";
-import type { ToFrontend, ToSession } from "./messages.ts";
+import type { Say, ToFrontend, ToSession } from "./messages.ts";
+import { take } from "./numbered.ts";
 import { createShared, type FrontendData, Word, wordsOf } from "./shared.ts";
 
 export interface HostOptions {
@@ -74,33 +75,32 @@ export async function hostSession(o: HostOptions): Promise<void> {
     },
   });
 
-  const receive = (message: ToSession): void => {
-    switch (message.type) {
+  const hear = (say: Say): void => {
+    switch (say.type) {
       case "execute":
-        // Not inside `kernel`: the session itself says when the kernel runs.
-        void session.execute(message.cell, message.request).then((outcome) =>
-          post({
-            type: "done",
-            cell: message.cell,
-            outcome,
-            mark: ring.mark,
-          }),
+        session.execute(say.cell, say.request, (outcome) =>
+          post({ type: "done", cell: say.cell, outcome, mark: ring.mark }),
         );
         break;
       case "interrupt":
-        session.interrupt(message.cell);
+        session.interrupt(say.cell);
         break;
       case "ping":
-        session.kernel(() => Atomics.store(words, Word.pong, message.sent));
+        Atomics.store(words, Word.pong, say.sent);
         break;
       case "comm":
-        session.comm(message.comm);
+        session.comm(say.comm);
         break;
       case "shutdown":
         void session.end().then(() => post({ type: "ended", mark: ring.mark }));
         break;
     }
   };
+  const receive = (message: ToSession): void =>
+    session.kernel(() => {
+      const say = take(words, message);
+      if (say) hear(say);
+    });
   worker.on("message", receive);
   post({ type: "ready" });
 }

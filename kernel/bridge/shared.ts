@@ -17,6 +17,8 @@ export const Word = {
   closed: 6,
   /** The number of the last question to the user that has been answered. */
   answered: 7,
+  /** The number of the last message that the main thread has taken. */
+  received: 8,
 } as const;
 
 const WORDS = 16;

@@ -7,8 +7,8 @@ export class HeartbeatChannel {
   readonly #socket = new Router({ sendHighWaterMark: 0, linger: 0, handover: true });
   readonly #queue = new SendQueue(this.#socket);
 
-  bind(address: string): Promise<void> {
-    return this.#socket.bind(address);
+  bind(address: string): void {
+    this.#socket.bindSync(address);
   }
 
   async listen(): Promise<void> {

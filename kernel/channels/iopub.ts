@@ -18,8 +18,8 @@ export class IopubChannel {
     this.#wire = wire;
   }
 
-  bind(address: string): Promise<void> {
-    return this.#socket.bind(address);
+  bind(address: string): void {
+    this.#socket.bindSync(address);
   }
 
   async listen(): Promise<void> {
@@ -39,14 +39,14 @@ export class IopubChannel {
     }
   }
 
-  /** Resolves when the socket has taken the message. */
+  /** Resolves when the socket has taken the message. Encoded after what the caller still does: a cell is on its way before its "busy" is signed. */
   publish(
     type: string,
     content: object,
     parent: Header | null,
     o: { metadata?: Record<string, unknown>; buffers?: Uint8Array[] } = {},
   ): Promise<void> {
-    return this.#queue.send(
+    return this.#queue.send(() =>
       this.#wire.encode(createMessage(type, content, { parent, identities: [Buffer.from(type)], ...o })),
     );
   }

@@ -15,8 +15,8 @@ export class RouterChannel {
     this.#wire = wire;
   }
 
-  bind(address: string): Promise<void> {
-    return this.#socket.bind(address);
+  bind(address: string): void {
+    this.#socket.bindSync(address);
   }
 
   /** Until the socket is closed. Frames that are no message of ours are dropped, with a word to the log. */

@@ -13,9 +13,11 @@ export class SendQueue {
     this.#socket = socket;
   }
 
-  /** Resolves when the socket has taken it. A peer that is gone is no error of the sender. */
-  send(frames: Uint8Array[]): Promise<void> {
-    this.#last = this.#last.then(() => (this.#closed ? undefined : this.#socket.send(frames))).catch(() => {});
+  /** Resolves when the socket has taken it. A peer that is gone is no error of the sender. Frames may be made when their turn comes. */
+  send(frames: Uint8Array[] | (() => Uint8Array[])): Promise<void> {
+    this.#last = this.#last
+      .then(() => (this.#closed ? undefined : this.#socket.send(typeof frames === "function" ? frames() : frames)))
+      .catch(() => {});
     return this.#last;
   }
 

@@ -20,6 +20,8 @@ export class Cells {
   readonly state: MagicState = { types: "warn" };
   readonly #client: SessionClient;
   #language: Promise<Language> | null = null;
+  /** Ends the wait of a cell that runs only once its check is done. */
+  #stopCheck: (() => void) | null = null;
 
   constructor(client: SessionClient) {
     this.#client = client;
@@ -58,7 +60,12 @@ export class Cells {
     const check = wanted ? this.language().then((language) => language.check(cell)) : null;
     check?.catch(() => {});
     if (check && this.state.types === "strict") {
-      const found = (await settled(check)) ?? [];
+      const stopped = new Promise<null>((resolve) => {
+        this.#stopCheck = () => resolve(null);
+      });
+      const found = await Promise.race([settled(check).then((found) => found ?? []), stopped]);
+      this.#stopCheck = null;
+      if (!found) return this.#refuse(NOT_BEGUN, view);
       if (found.some((d) => d.severity === "error")) return this.#refuse(await this.#strict(cell, found), view);
     }
     const outcome = await this.#client.execute(request, (id) => view.started(id));
@@ -67,6 +74,12 @@ export class Cells {
     if (check && parsed && this.state.types === "warn") await this.#warn(cell, check, view);
     if (parsed && !request.silent && mentionsNames(request.code)) (await this.language()).accept(cell);
     return outcome;
+  }
+
+  /** Stops the cell that runs, or waits for its check. */
+  interrupt(): void {
+    this.#stopCheck?.();
+    this.#client.interrupt();
   }
 
   /** Starts the language server while the user still thinks, so that the first cell does not wait for it. */
@@ -116,6 +129,12 @@ export class Cells {
     };
   }
 }
+
+const NOT_BEGUN: ErrorReport = {
+  name: "KernelInterrupt",
+  message: "The cell was interrupted before it began.",
+  traceback: ["\u001b[31mKernelInterrupt\u001b[0m: The cell was interrupted before it began."],
+};
 
 const rendered = async (cell: { count: number; code: string }, found: Diagnostic[]): Promise<string> =>
   (await import("../language/language.ts")).renderDiagnostics(cell.code, found, {

@@ -1,6 +1,6 @@
 /** `moescope doctor`: what works on this machine, each with one sentence and, where something is missing, the command that brings it. */
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { availableParallelism, cpus, freemem, totalmem } from "node:os";
 import { join } from "node:path";
 import { serverCommand } from "../language/server.ts";
@@ -10,15 +10,47 @@ import { labExtension, packageRoot, packageVersion } from "./paths.ts";
 
 export interface Finding {
   name: string;
-  /** `missing` is something optional; `broken` means the program will not do its main work. */
-  state: "ok" | "missing" | "broken";
+  /** `missing` is something optional; `absent` was left out on purpose; `broken` means the program will not do its main work. */
+  state: "ok" | "missing" | "absent" | "broken";
   text: string;
 }
 
+const CHECKS: [name: string, check: () => Finding | Promise<Finding>][] = [
+  ["Node", () => node()],
+  ["engine", () => engine()],
+  ["machine", () => machine()],
+  ["CUDA", () => cuda()],
+  ["Jupyter", () => jupyter()],
+  ["plugin", () => plugin()],
+  ["Chromium", () => chromium()],
+  ["types", () => languageServer()],
+];
+
+/** What is lost where a part is left out. */
+const WITHOUT: Record<string, string> = {
+  Jupyter: "`moescope run` and `moescope repl` work without",
+  plugin: "it draws figures in JupyterLab",
+  Chromium: "only the browser tests need it",
+  types: "cells run unchecked and without completion",
+};
+
 export async function doctor(): Promise<number> {
-  const findings = [node(), engine(), machine(), cuda(), jupyter(), plugin(), chromium(), await languageServer()];
+  const absent = leftOut();
+  const findings: Finding[] = [];
+  for (const [name, check] of CHECKS) {
+    findings.push(
+      absent.has(name)
+        ? { name, state: "absent", text: `not part of this installation${name in WITHOUT ? `; ${WITHOUT[name]}` : ""}` }
+        : await check(),
+    );
+  }
   const color = process.stdout.isTTY && !process.env["NO_COLOR"];
-  const sign = { ok: ["32", "ok     "], missing: ["33", "missing"], broken: ["31", "broken "] };
+  const sign = {
+    ok: ["32", "ok     "],
+    missing: ["33", "missing"],
+    absent: ["2", "absent "],
+    broken: ["31", "broken "],
+  };
   const width = Math.max(...findings.map(({ name }) => name.length));
   process.stdout.write(`Moescope ${packageVersion()} in ${packageRoot}\n\n`);
   for (const { name, state, text } of findings) {
@@ -26,6 +58,14 @@ export async function doctor(): Promise<number> {
     process.stdout.write(`${color ? `\x1b[${sgr}m${word}\x1b[0m` : word}  ${name.padEnd(width)}  ${text}\n`);
   }
   return findings.some(({ state }) => state === "broken") ? 1 : 0;
+}
+
+/** What whoever packed this installation left out; its package.json says so. (That something is not there does not tell: it may have been lost.) */
+export function leftOut(root = packageRoot): Set<string> {
+  const { moescope } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+    moescope?: { leftOut?: string[] };
+  };
+  return new Set(moescope?.leftOut ?? []);
 }
 
 const node = (): Finding => ({

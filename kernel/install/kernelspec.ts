@@ -1,11 +1,11 @@
 /** What Jupyter must know to start this kernel. */
-import { binary } from "./paths.ts";
+import { kernelBundle } from "./paths.ts";
 
 export const KERNEL_NAME = "moescope";
 
-export function kernelspec(): object {
+export function kernelspec(): { argv: string[]; [key: string]: unknown } {
   return {
-    argv: [process.execPath, binary, "kernel", "{connection_file}"],
+    argv: [process.execPath, kernelBundle, "{connection_file}"],
     display_name: "TypeScript (Moescope)",
     language: "typescript",
     // A worker thread receives no signals, and a signal cannot stop a running loop.

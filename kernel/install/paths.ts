@@ -9,6 +9,9 @@ export const packageRoot = resolve(dirname(fileURLToPath(import.meta.url)), "../
 
 export const binary = join(packageRoot, "bin/moescope.mjs");
 
+/** What Jupyter starts: the kernel alone, past the program's door. */
+export const kernelBundle = join(packageRoot, "dist/kernel/bundle/kernel.cjs");
+
 /** The compiled JupyterLab plugin, as a folder that goes into `labextensions/`. */
 export const labExtension = join(packageRoot, "dist/kernel/lab");
 

@@ -23,7 +23,9 @@ export function isInterrupt(error: unknown): boolean {
 /** Under this name the guarded frame finds the guard: V8 unwinds to the nearest evaluation of the inspector, so user code must start in one. */
 const HOOK = Symbol.for("moescope.guard");
 const RUN = `globalThis[Symbol.for("moescope.guard")].run()`;
-const LAND = `globalThis[Symbol.for("moescope.guard")].land()`;
+
+/** Kernel code that waits for user code: yields the promise, is resumed with its value. */
+export type Steps<T> = Generator<PromiseLike<unknown>, T, any>;
 
 type Result = { value: unknown; promise: boolean } | { error: unknown };
 
@@ -38,7 +40,7 @@ export class Guard {
   constructor(words: Int32Array) {
     this.#phase = new PhaseWord(words);
     this.#inspector.connect();
-    const frames = { run: () => this.#run(), land: () => this.#land() };
+    const frames = { run: () => this.#run() };
     Object.defineProperty(globalThis, HOOK, { value: frames, configurable: true });
   }
 
@@ -55,23 +57,37 @@ export class Guard {
   }
 
   /**
-   * Runs user code, between `begin` and `end`. Rejects with what it throws, or with KernelInterrupt.
+   * Runs a cell's kernel code, between `begin` and `end`: each promise that it yields is waited for, and the code goes on with its value.
    *
-   * The result must be awaited at once, and passed on with `return await`: a termination throws away the microtasks that are queued, and
-   * returning one promise from the async function of another queues one.
+   * It is a generator, not an async function, because it must go on within the very call that says so. Between a promise and its reaction other
+   * microtasks run, which are user code: as the kernel's they could not be stopped, and stopping anything throws away all that are queued.
    */
-  call<T>(fn: () => T | PromiseLike<T>): Promise<T> {
+  drive(steps: Steps<void>): void {
+    const go = (next: () => IteratorResult<PromiseLike<unknown>, void>): void => {
+      const { done, value } = next();
+      if (!done)
+        this.#wait(
+          value,
+          (result) => go(() => steps.next(result)),
+          (error) => go(() => steps.throw(error)),
+        );
+    };
+    go(() => steps.next());
+  }
+
+  /** A step of `drive`: runs user code. Throws what it throws, or KernelInterrupt. */
+  *call<T>(fn: () => T | PromiseLike<T>): Steps<T> {
     this.#function = fn;
     this.#result = null;
     const killed = this.#evaluate(RUN);
     const result = this.#takeResult();
     if (killed) {
       this.#phase.set(Phase.kernel);
-      return Promise.reject(new KernelInterrupt());
+      throw new KernelInterrupt();
     }
-    if (result === null) return Promise.reject(new Error("The guarded frame did not run."));
-    if ("error" in result) return Promise.reject(result.error);
-    return result.promise ? this.#settled(result.value as Promise<T>) : Promise.resolve(result.value as T);
+    if (result === null) throw new Error("The guarded frame did not run.");
+    if ("error" in result) throw result.error;
+    return (result.promise ? yield result.value as PromiseLike<T> : result.value) as T;
   }
 
   /** The front end asks the awaiting cell to end. What it left running is an orphan, which the interrupter ends if it blocks the thread. */
@@ -91,38 +107,36 @@ export class Guard {
     }
   }
 
-  /** From await or idle to kernel. False when the kernel runs already, or when user code called us, whose frame it is. */
+  /**
+   * From await or idle to kernel. False when the kernel runs already, or when user code called us, whose frame it is. In a claimed phase the
+   * termination strikes right here, as it would have struck user code: what was to be done is lost, and comes again (bridge/numbered.ts).
+   */
   #enter(): boolean {
     for (;;) {
       const phase = this.#phase.get();
       if (phase === Phase.kernel || phase === Phase.user || phase === (Phase.user | CLAIMED)) return false;
-      if (phase & CLAIMED) {
-        if (!this.#evaluate(LAND)) continue;
-        this.#phase.set(Phase.kernel);
-        return true;
-      }
-      if (this.#phase.change(phase, Phase.kernel)) return true;
+      if (phase & CLAIMED) this.#phase.wait(phase);
+      else if (this.#phase.change(phase, Phase.kernel)) return true;
     }
   }
 
-  /** Not an `await`: the interrupt must be able to end the wait by a plain call, as the promise's own reaction may be thrown away. */
-  #settled<T>(promise: Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      let done = false;
-      const end = (settle: () => void): void => {
-        if (done) return;
-        done = true;
-        this.#enter();
-        this.#interrupt = null;
-        settle();
-      };
-      promise.then(
-        (value) => end(() => resolve(value)),
-        (error: unknown) => end(() => reject(error)),
-      );
-      this.#interrupt = () => end(() => reject(new KernelInterrupt()));
-      this.#phase.change(Phase.kernel, Phase.await);
-    });
+  /** The interrupt ends the wait by a plain call, as the promise's own reaction may be thrown away. */
+  #wait(promise: PromiseLike<unknown>, resolve: (value: unknown) => void, reject: (error: unknown) => void): void {
+    let done = false;
+    const end = (settle: () => void): void => {
+      if (done) return;
+      // First: it may be struck there, and the wait goes on.
+      this.#enter();
+      done = true;
+      this.#interrupt = null;
+      settle();
+    };
+    promise.then(
+      (value) => end(() => resolve(value)),
+      (error: unknown) => end(() => reject(error)),
+    );
+    this.#interrupt = () => end(() => reject(new KernelInterrupt()));
+    this.#phase.change(Phase.kernel, Phase.await);
   }
 
   #takeResult(): Result | null {
@@ -141,12 +155,8 @@ export class Guard {
     } catch (error) {
       this.#result = { error };
     }
-    while (!this.#phase.change(Phase.user, Phase.kernel)) this.#land();
-  }
-
-  /** A termination is on its way: stands still until it strikes, or until the claim is withdrawn because it struck before. */
-  #land(): void {
-    for (let phase = this.#phase.get(); phase & CLAIMED; phase = this.#phase.get()) this.#phase.wait(phase);
+    // A termination is on its way: stands still until it strikes, or until the claim is withdrawn because it could not be asked for.
+    while (!this.#phase.change(Phase.user, Phase.kernel)) this.#phase.wait(Phase.user | CLAIMED);
   }
 
   /** True when a termination ended it. */

@@ -32,7 +32,10 @@ export class Interrupter {
   readonly #phase: PhaseWord;
   readonly #inspector: MainInspector;
   readonly #link: InterrupterLink;
+  /** The cell to be stopped. */
+  #target = 0;
   #busy = false;
+  #wake = (): void => {};
   #watching = false;
   #watchUntil = 0;
   #interrupted = false;
@@ -52,18 +55,21 @@ export class Interrupter {
   interrupt(): void {
     this.#interrupted = true;
     this.#watch();
-    const cell = this.#link.outstanding();
-    if (cell === 0 || this.#busy) return;
+    this.#target = this.#link.outstanding();
+    this.#wake();
+    if (this.#target === 0 || this.#busy) return;
     this.#busy = true;
-    void this.#stop(cell).finally(() => {
-      this.#busy = false;
-      this.#watch();
-    });
+    void this.#stop();
   }
 
   /** A cell has been sent to the session. If an earlier one was interrupted, its orphan may be what keeps this one from starting. */
   waiting(): void {
     if (this.#interrupted) this.#watch();
+  }
+
+  /** A cell has come back. */
+  ended(): void {
+    this.#wake();
   }
 
   /** Nothing is terminated after this; resolves when what was asked for has landed. */
@@ -72,10 +78,17 @@ export class Interrupter {
     for (let round = 0; this.#inFlight && round < 10; round++) await sleep(ROUND_MS);
   }
 
-  async #stop(cell: number): Promise<void> {
+  /** Until the target has ended. While it works another cell may have begun and become the target. */
+  async #stop(): Promise<void> {
+    let cell = 0;
     let asked = 0;
     let told = false;
-    while (!this.#closed && this.#link.outstanding() === cell) {
+    while (!this.#closed && this.#target !== 0 && this.#link.outstanding() === this.#target) {
+      if (cell !== this.#target) {
+        cell = this.#target;
+        asked = 0;
+        told = false;
+      }
       const begun = Atomics.load(this.#words, Word.cell) === cell;
       const phase = begun ? this.#phase.get() : Phase.kernel;
       if (phase === Phase.user) {
@@ -87,15 +100,31 @@ export class Interrupter {
           this.#link.soft(cell);
         } else if (now - asked > GRACE_MS) {
           asked = 0;
-          if (!(await this.#hooked())) await this.#claim(phase);
+          const hooked = await this.#hooked();
+          // Another cell may run by now.
+          if (this.#link.outstanding() !== cell) continue;
+          if (!hooked) await this.#claim(phase);
           else if (!told) {
             told = true;
             this.#link.cannot(cell);
           }
         }
       }
-      await sleep(asked ? 10 : ROUND_MS);
+      await this.#pause(asked ? 10 : ROUND_MS);
     }
+    this.#busy = false;
+    this.#watch();
+  }
+
+  /** Cut short when there is news. */
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 
   /** Pings the main thread for a while; ends what blocks it between cells. */
@@ -147,10 +176,15 @@ export class Interrupter {
     this.#inFlight = true;
     this.#link.hold();
     const empty = setInterval(() => this.#link.sendEmpty(), EMPTY_MS);
-    await this.#inspector.post("Runtime.terminateExecution").catch(() => {});
+    const struck = await this.#inspector.post("Runtime.terminateExecution").then(
+      () => true,
+      () => false,
+    );
     clearInterval(empty);
     this.#inFlight = false;
-    this.#phase.change(phase | CLAIMED, phase);
+    // A guarded frame that was struck says so itself, once it has been left: on a busy machine that takes a while, and a second
+    // termination, let in by a claim withdrawn too early, would strike the kernel behind the frame.
+    if (phase !== Phase.user || !struck) this.#phase.change(phase | CLAIMED, phase);
     this.#link.release();
   }
 }

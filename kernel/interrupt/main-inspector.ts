@@ -3,6 +3,7 @@ import inspector from "node:inspector";
 
 export class MainInspector {
   readonly #session = new inspector.Session();
+  #last: Promise<unknown> = Promise.resolve();
   #connected = false;
   #closed = false;
 
@@ -13,11 +14,16 @@ export class MainInspector {
     this.#connected = true;
   }
 
-  async post<T = unknown>(method: string, parameters: object = {}): Promise<T> {
-    this.connect();
-    return new Promise((resolve, reject) =>
-      this.#session.post(method, parameters, (error, result) => (error ? reject(error) : resolve(result as T))),
-    );
+  /** One at a time: a termination strikes, or is cancelled by, whatever evaluation is the innermost, which must not be one of ours. */
+  post<T = unknown>(method: string, parameters: object = {}): Promise<T> {
+    const answer = this.#last.then(() => {
+      this.connect();
+      return new Promise<T>((resolve, reject) =>
+        this.#session.post(method, parameters, (error, result) => (error ? reject(error) : resolve(result as T))),
+      );
+    });
+    this.#last = answer.catch(() => {});
+    return answer;
   }
 
   /** Before the process ends, or Node waits for a debugger to go. */

@@ -3,10 +3,11 @@
  *
  * V8 delivers a termination some time after it is asked for, and unwinds whatever JavaScript runs then, or runs next. If that were the
  * kernel's own code, the kernel would be dead. So the worker may ask only after it has *claimed* a phase in which user code runs
- * (USER -> USER | CLAIMED), holds the claim until the termination has landed, and sends the main thread nothing meanwhile but empty
- * messages, of which one dies in place of a real one if no code was running at all. The main thread does not leave a claimed phase: it stands
- * still in a guarded frame until the termination strikes it there or the claim is withdrawn. Simpler protocols were tried; they hung
- * within a few hundred interrupts, or lost a message on a busy machine.
+ * (USER -> USER | CLAIMED), and sends the main thread nothing but empty messages, of which one dies if no code was running at all, until the
+ * termination has landed. The main thread does not leave a claimed phase. Inside a guarded frame it stands still until the frame is struck, and
+ * then takes the phase back itself; elsewhere it is struck on entering the kernel, and the worker takes the claim back. What dies there was a message:
+ * messages are numbered, and those that were not taken are sent again. The kernel never leaves its phase standing over the microtask queue, where
+ * user code runs (Guard.drive). Simpler protocols were tried; on a busy machine they hung within a few hundred interrupts.
  */
 import { Word } from "../bridge/shared.ts";
 

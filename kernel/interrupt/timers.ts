@@ -7,9 +7,6 @@ import module from "node:module";
 import timers from "node:timers";
 import { promisify } from "node:util";
 
-/** The kernel's own timer, which runs its callback directly. */
-export const rawSetTimeout = timers.setTimeout;
-
 type Callback = (...args: unknown[]) => unknown;
 type Timer = ((callback: Callback, ...args: unknown[]) => unknown) & { [promisify.custom]?: unknown };
 

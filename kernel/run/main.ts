@@ -60,7 +60,7 @@ async function runCell(cell: NotebookCell, count: number): Promise<0 | 1> {
   const limit = timeout
     ? setTimeout(() => {
         note(`cell ${count} took longer than ${timeout} s and is interrupted`);
-        client.interrupt();
+        cells.interrupt();
         stuck = setTimeout(() => giveUp(`cell ${count} did not end when interrupted`, 1), STUCK_MS);
       }, timeout * 1000)
     : undefined;
@@ -107,7 +107,7 @@ const keyboard = isatty(2)
       if (!isCtrlC(key)) return;
       if (++pressed > 1) return void giveUp("stopped", INTERRUPTED);
       note("interrupting; Ctrl-C again to quit");
-      client.interrupt();
+      cells.interrupt();
     })
   : null;
 

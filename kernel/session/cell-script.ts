@@ -4,7 +4,7 @@
  * (getters or a proxy in their place cost a factor of 20 to 200).
  */
 import MagicString from "magic-string";
-import { type Node, parseSync } from "oxc-parser";
+import { type Node, type Program, parseSync } from "oxc-parser";
 import { transformSync } from "oxc-transform";
 import { bindingNames, children } from "./syntax.ts";
 
@@ -59,31 +59,52 @@ export interface NameTable {
 export const scriptName = (name: string): string => `${name}$`;
 
 export function compileCell(code: string, table: NameTable = { renamed: new Set(), isTaken: () => false }): CellScript {
+  const js = quickly(code);
+  if (js) {
+    const { edit, ...found } = rewrite(js.code, js.program, table);
+    return { ...found, text: edit.toString(), maps: () => [mapOf(edit), transformed(code).map as EncodedMap] };
+  }
   const prepared = prepareTypeScript(code);
-  const transformed = transformSync("cell.ts", prepared.text, {
+  const { errors, code: text, map } = transformed(prepared.text, prepared.using);
+  const failure = errors.find((e) => e.severity === "Error");
+  if (failure) throw new CellSyntaxError(failure.message, failure.labels[0]?.start ?? 0, failure.labels[0]?.end ?? 0);
+  const { edit, ...found } = rewrite(
+    text,
+    parseSync("cell.js", text, { lang: "js", sourceType: "module" }).program,
+    table,
+  );
+  return {
+    ...found,
+    text: edit.toString(),
+    maps: () => [mapOf(edit), map as EncodedMap, ...(prepared.edit ? [mapOf(prepared.edit)] : [])],
+  };
+}
+
+const mapOf = (edit: MagicString): EncodedMap => edit.generateMap({ hires: "boundary" }) as EncodedMap;
+
+const transformed = (text: string, using = false, sourcemap = true) =>
+  transformSync("cell.ts", text, {
     lang: "ts",
     sourceType: "module",
     // `using` is lowered (V8 of Node 20 does not parse it); everything older runs as it is.
-    target: prepared.using ? "es2024" : "esnext",
+    target: using ? "es2024" : "esnext",
     helpers: { mode: "External" as never },
-    sourcemap: true,
+    sourcemap,
     // By default imports that look unused are removed, so a cell that only imports would do nothing.
     typescript: { onlyRemoveTypeImports: true },
   });
-  const failure = transformed.errors.find((e) => e.severity === "Error");
-  if (failure) throw new CellSyntaxError(failure.message, failure.labels[0]?.start ?? 0, failure.labels[0]?.end ?? 0);
-  const js = rewrite(transformed.code, table);
-  return {
-    text: js.edit.toString(),
-    names: js.names,
-    renamed: js.renamed,
-    imports: js.imports,
-    maps: () => [
-      js.edit.generateMap({ hires: "boundary" }) as EncodedMap,
-      transformed.map as EncodedMap,
-      ...(prepared.edit ? [prepared.edit.generateMap({ hires: "boundary" }) as EncodedMap] : []),
-    ],
-  };
+
+/** A cell in which nothing is wrong and that needs no preparing; a tree and a map less than the long way. */
+function quickly(code: string): { code: string; program: Program } | null {
+  if (/^\s*\{|\busing\b/.test(code)) return null;
+  const js = transformed(code, false, false);
+  if (js.errors.length) return null;
+  const { errors, program } = parseSync("cell.js", js.code, {
+    lang: "js",
+    sourceType: "module",
+    showSemanticErrors: true,
+  });
+  return errors.length ? null : { code: js.code, program };
 }
 
 /** Syntax errors, and what must happen before types are removed: a top-level `using` lives on after the cell, `{ a: 1 }` alone is an object. */
@@ -125,9 +146,9 @@ interface Rewriting {
 
 function rewrite(
   js: string,
+  program: Program,
   table: NameTable,
 ): { edit: MagicString; names: string[]; renamed: string[]; imports: boolean } {
-  const program = parseSync("cell.js", js, { lang: "js", sourceType: "module" }).program;
   const declared = program.body.flatMap((node) => [...declaredNames(node)]);
   const renamed = new Map([...table.renamed].map((name) => [name, scriptName(name)]));
   for (const name of declared) if (table.isTaken(name)) renamed.set(name, scriptName(name));

@@ -23,8 +23,9 @@ export interface Position {
 
 const LOCATION = /(file:\/\/[^\s()]+?\.[cm]?tsx?)(?:\?v=[^:\s()]*)?:(\d+):(\d+)/;
 const CELL = /\/moescope-cell-(\d+)\.ts$/;
-/** Frames of the kernel itself. */
+/** Frames of the kernel itself: of its modules, and of its bundles. */
 const OWN = new URL("../", import.meta.url).href;
+const OWN_PATH = fileURLToPath(OWN);
 
 export class Positions {
   readonly #cells = new Map<CellId, CellSource>();
@@ -71,7 +72,7 @@ export class Positions {
   userFrames(frames: string[]): string[] {
     const lowest = frames.findLastIndex((frame) => frame.includes("/moescope-cell-"));
     return (lowest < 0 ? frames : frames.slice(0, lowest + 1))
-      .filter((frame) => !frame.includes(OWN))
+      .filter((frame) => !frame.includes(OWN) && !frame.includes(OWN_PATH))
       .map((frame) => this.mapped(frame));
   }
 

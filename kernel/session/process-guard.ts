@@ -42,4 +42,4 @@ export function guardProcess(handlers: ProcessHandlers): void {
 }
 
 /** Node warns of experimental features that the kernel itself uses. */
-const OURS = /USE_MAIN_CONTEXT_DEFAULT_LOADER|vm\.constants|`?--experimental-loader|register\(\)/;
+const OURS = /USE_MAIN_CONTEXT_DEFAULT_LOADER|vm\.constants|`?--experimental-loader|ES Module in require|register\(\)/;

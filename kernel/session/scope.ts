@@ -23,6 +23,11 @@ export class Scope {
     return value;
   }
 
+  /** Does a cell that declares these names end anything's life? */
+  holds(names: readonly string[]): boolean {
+    return this.#resources.some((r) => names.includes(r.name));
+  }
+
   /** Before a cell that declares these names runs. */
   async release(names: readonly string[]): Promise<void> {
     await this.#dispose((r) => names.includes(r.name));

@@ -19,7 +19,8 @@ import { toBundle } from "../display/bundle.ts";
 import { createDisplay, type DisplayFunction, isDisplayHandle } from "../display/display.ts";
 import { createHost, HOST } from "../display/host.ts";
 import { metadataOf } from "../display/metadata.ts";
-import { Guard, isInterrupt, KernelInterrupt } from "../interrupt/guard.ts";
+import type { MimeBundle } from "../display/mime.ts";
+import { Guard, isInterrupt, type Steps } from "../interrupt/guard.ts";
 import { guardTimers } from "../interrupt/timers.ts";
 import { Attribution } from "./attribution.ts";
 import { type CellScript, CellSyntaxError, compileCell } from "./cell-script.ts";
@@ -29,7 +30,7 @@ import { type CellSource, Positions } from "./positions.ts";
 import { guardProcess } from "./process-guard.ts";
 import { reportError } from "./report.ts";
 import { Scope, usingContext } from "./scope.ts";
-import { redirectStdio } from "./stdio.ts";
+import { plainConsole, redirectStdio } from "./stdio.ts";
 
 /** Where a session's outputs go, in order. */
 export interface SessionSink {
@@ -91,8 +92,12 @@ export class Session {
     this.#guard.end();
   }
 
-  /** Never rejects: what goes wrong is the outcome. One at a time. */
-  async execute(cell: CellId, request: CellRequest): Promise<Outcome> {
+  /** What goes wrong is the outcome. One at a time; `done` is called while the kernel runs, so that no termination can lose it. */
+  execute(cell: CellId, request: CellRequest, done: (outcome: Outcome) => void): void {
+    this.#guard.drive(this.#execute(cell, request, done));
+  }
+
+  *#execute(cell: CellId, request: CellRequest, done: (outcome: Outcome) => void): Steps<void> {
     const source: CellSource = { id: cell, count: request.count, code: request.code, script: null };
     this.#guard.begin();
     this.#running = { cell, request, abort: new AbortController() };
@@ -102,27 +107,25 @@ export class Session {
     let outcome: Outcome;
     try {
       this.#positions.add(source);
-      const value = await this.#runCell(source, request.code);
-      await this.#displays();
-      if (value !== undefined && !request.silent && !isDisplayHandle(value)) await this.#showResult(cell, value);
-      outcome = { status: "ok", expressions: await this.#expressions(request.userExpressions ?? {}) };
+      const value = yield* this.#runCell(source, request.code);
+      yield* this.#displays();
+      if (value !== undefined && !request.silent && !isDisplayHandle(value)) yield* this.#showResult(cell, value);
+      outcome = { status: "ok", expressions: yield* this.#expressions(request.userExpressions ?? {}) };
     } catch (error) {
-      if (isInterrupt(error)) this.#running.abort.abort(error);
-      outcome = { status: "error", error: await this.#report(error, source) };
+      if (isInterrupt(error)) yield* this.#abort(error);
+      outcome = { status: "error", error: yield* this.#report(error, source) };
       this.#sink.output(cell, { type: "error", error: outcome.error });
     }
     this.#running = null;
     Atomics.store(this.#words, Word.cell, 0);
+    done(outcome);
     this.#guard.end();
-    return outcome;
   }
 
   /** From the front end's message: the awaiting cell ends. (What spins is terminated by the interrupter instead.) */
   interrupt(cell: CellId): void {
     this.#guard.kernel(() => {
-      if (this.#running?.cell !== cell) return;
-      this.#running.abort.abort(new KernelInterrupt());
-      this.#guard.interrupt();
+      if (this.#running?.cell === cell) this.#guard.interrupt();
     });
   }
 
@@ -147,20 +150,31 @@ export class Session {
     }
   }
 
-  async #runCell(source: CellSource, code: string): Promise<unknown> {
+  /** Native work hears of the interrupt by the cell's signal; who else listens is user code. */
+  *#abort(reason: unknown): Steps<void> {
+    try {
+      yield* this.#guard.call(() => this.#running!.abort.abort(reason));
+    } catch {}
+  }
+
+  *#runCell(source: CellSource, code: string): Steps<unknown> {
     const script = compileCell(code, this.#names);
     source.script = script;
     if (script.imports) registerModuleHooks();
     const filename = this.#cellUrl(source.id);
     const create = compile(script, filename);
     this.#declare(script);
-    await this.#guard.call(() => this.#scope.release(script.names));
+    if (this.#scope.holds(script.names)) yield* this.#guard.call(() => this.#scope.release(script.names));
+    const session = this;
     const support: CellSupport = {
       using: (name, isAsync, value) => this.#scope.use(name, isAsync, value),
       imported,
-      meta: this.#meta(filename),
+      // Made for those that ask.
+      get meta() {
+        return session.#meta(filename);
+      },
     };
-    return await this.#guard.call(() =>
+    return yield* this.#guard.call(() =>
       (create.runInThisContext() as CellFunction)(support, { usingCtx: usingContext }),
     );
   }
@@ -173,40 +187,40 @@ export class Session {
     for (const name of script.renamed) this.#names.renamed.add(name);
   }
 
-  async #showResult(cell: CellId, value: unknown): Promise<void> {
+  *#showResult(cell: CellId, value: unknown): Steps<void> {
     (globalThis as { _?: unknown })._ = value;
-    const data = await this.#guard.call(() => toBundle(value));
+    const data = isPrimitive(value) ? (toBundle(value) as MimeBundle) : yield* this.#guard.call(() => toBundle(value));
     this.#sink.output(cell, { type: "result", data, metadata: metadataOf(data) });
   }
 
   /** Displays that were promises. A failed one fails its cell. */
-  async #displays(): Promise<void> {
+  *#displays(): Steps<void> {
     while (this.#pending.length) {
       const pending = this.#pending;
       this.#pending = [];
-      await this.#guard.call(() => Promise.all(pending));
+      yield* this.#guard.call(() => Promise.all(pending));
     }
   }
 
-  async #expressions(expressions: Record<string, string>): Promise<Record<string, ExpressionOutcome>> {
+  *#expressions(expressions: Record<string, string>): Steps<Record<string, ExpressionOutcome>> {
     const outcomes: Record<string, ExpressionOutcome> = {};
     for (const [name, code] of Object.entries(expressions)) {
       const source: CellSource = { id: this.#running!.cell, count: this.#running!.request.count, code, script: null };
       try {
-        const value = await this.#runCell(source, code);
-        outcomes[name] = { status: "ok", data: await this.#guard.call(() => toBundle(value)), metadata: {} };
+        const value = yield* this.#runCell(source, code);
+        outcomes[name] = { status: "ok", data: yield* this.#guard.call(() => toBundle(value)), metadata: {} };
       } catch (error) {
         if (isInterrupt(error)) throw error;
-        outcomes[name] = { status: "error", error: await this.#report(error, source) };
+        outcomes[name] = { status: "error", error: yield* this.#report(error, source) };
       }
     }
     return outcomes;
   }
 
   /** An error's getters are user code too. */
-  async #report(error: unknown, source: CellSource): Promise<ErrorReport> {
+  *#report(error: unknown, source: CellSource): Steps<ErrorReport> {
     try {
-      return await this.#guard.call(() => reportError(error, this.#positions, source));
+      return yield* this.#guard.call(() => reportError(error, this.#positions, source));
     } catch (failure) {
       return reportError(failure, this.#positions, source);
     }
@@ -242,6 +256,7 @@ export class Session {
   #install(): void {
     guardTimers((callback) => this.#attribution.bind(callback));
     redirectStdio((name, text) => this.#sink.stream(this.#attribution.cell, name, text));
+    plainConsole();
     guardProcess({
       lateError: (error) => this.#guard.kernel(() => this.#late(error)),
       warning: (text) => this.#sink.stream(this.#attribution.cell, "stderr", text),
@@ -266,6 +281,10 @@ export class Session {
     }
   }
 }
+
+/** Showing it runs none of the user's code. */
+const isPrimitive = (value: unknown): boolean =>
+  value === null || (typeof value !== "object" && typeof value !== "function");
 
 function compile(script: CellScript, filename: string): vm.Script {
   try {

@@ -20,3 +20,14 @@ export function redirectStdio(write: (stream: StreamName, text: string) => void)
     }) as typeof stream.write;
   }
 }
+
+/**
+ * The global console without V8's half of it, which for any inspector session (the guard has one) takes a stack trace of every call and keeps the
+ * values of the last thousand. Streams of ours never fail, so nothing listens for that either.
+ */
+export function plainConsole(): void {
+  const own = new console.Console({ stdout: process.stdout, stderr: process.stderr, ignoreErrors: false });
+  for (const [name, method] of Object.entries(own)) {
+    if (typeof method === "function" && typeof console[name as "log"] === "function") console[name as "log"] = method;
+  }
+}

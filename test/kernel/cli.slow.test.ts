@@ -113,7 +113,7 @@ describe("install and uninstall", () => {
     const { status, stdout } = moescope(["install"], { JUPYTER_DATA_DIR: data });
     assert.equal(status, 0);
     const spec = JSON.parse(readFileSync(join(data, "kernels/moescope/kernel.json"), "utf8"));
-    assert.deepEqual(spec.argv, [process.execPath, binary, "kernel", "{connection_file}"]);
+    assert.deepEqual(spec.argv, [process.execPath, resolve("dist/kernel/bundle/kernel.cjs"), "{connection_file}"]);
     assert.deepEqual([spec.language, spec.interrupt_mode], ["typescript", "message"]);
     assert.match(readFileSync(join(data, "kernels/moescope/logo-svg.svg"), "utf8"), /^<svg/);
     assert.ok(stdout.includes(join(data, "kernels/moescope")));
@@ -162,6 +162,27 @@ describe("doctor", () => {
     assert.match(stdout, /^ok +engine +native engine \S+, kernels for (AVX-512|AVX2 and FMA|NEON|plain C\+\+)/m);
     assert.match(stdout, /^ok +types +TypeScript 7\.0\.2 language server answers$/m);
     assert.equal(status, 0, stdout);
+  });
+  it("tells what was left out on purpose from what is broken", () => {
+    const place = join(folder, "packed");
+    for (const path of ["bin", "dist/kernel", "build/native/moescope.node"])
+      cpSync(path, join(place, path), { recursive: true });
+    mkdirSync(join(place, "node_modules"));
+    for (const name of ["oxc-parser", "@oxc-parser", "@oxc-project"])
+      if (existsSync(join("node_modules", name)))
+        cpSync(join("node_modules", name), join(place, "node_modules", name), { recursive: true });
+    const manifest = JSON.parse(readFileSync("package.json", "utf8"));
+    const doctor = (mark: object) => {
+      writeFileSync(join(place, "package.json"), JSON.stringify({ ...manifest, ...mark }));
+      return moescope(["doctor"], {}, join(place, "bin/moescope.mjs"));
+    };
+    const lost = doctor({});
+    assert.match(lost.stdout, /^broken +types +TypeScript's language server does not start/m);
+    assert.equal(lost.status, 1, lost.stdout);
+    const packed = doctor({ moescope: { leftOut: ["types", "plugin"] } });
+    assert.match(packed.stdout, /^absent +types +not part of this installation; cells run unchecked/m);
+    assert.match(packed.stdout, /^absent +plugin +not part of this installation/m);
+    assert.equal(packed.status, 0, packed.stdout);
   });
   it("says how to get Python where there is none", () => {
     const bin = join(folder, "bin");

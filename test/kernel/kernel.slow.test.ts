@@ -367,6 +367,27 @@ test("input: asked on stdin, refused where nobody answers, interruptible", async
   assert.equal((await hanging).error!.ename, "KernelInterrupt");
 });
 
+test("the console does what Node's does, and keeps nothing of what it is given", async () => {
+  const r = await kernel.execute(`
+    console.group("outer"); console.info("%s has %d", "it", 2, { a: 1 }); console.groupEnd();
+    console.table([{ a: 1 }]); console.count("n"); console.count("n"); console.assert(1 === 2, "no"); console.dir({ b: 2 });
+    console.error("wrong"); const { log } = console; log("loose"); console.trace("where"); console.time("t"); console.timeEnd("t");
+  `);
+  assert.match(
+    r.stdout,
+    /^outer\n {2}it has 2 \{ a: 1 \}\n┌[\s\S]*│ 0 +│ 1 │[\s\S]*n: 1\nn: 2\n\{ b: 2 \}\nloose\nt: [\d.]+ms\n$/,
+  );
+  assert.match(r.stderr, /^Assertion failed: no\nwrong\nTrace: where\n/);
+  const kept = await kernel.execute(`
+    let printed: WeakRef<object> | null = (() => { const o = { big: new Float64Array(1e6) }; console.log(typeof o, o.big.length, o); return new WeakRef(o) })();
+    await new Promise((r) => setTimeout(r, 20));
+    require("node:v8").setFlagsFromString("--expose-gc");
+    require("node:vm").runInNewContext("gc")();
+    printed.deref() === undefined
+  `);
+  assert.equal(kept.result, "true");
+});
+
 test("malformed frames, wrong signatures, garbage: dropped, and the kernel lives", async () => {
   const good = createMessage("kernel_info_request", {});
   const wrong = new Wire("another key");

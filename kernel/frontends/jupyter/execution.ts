@@ -42,10 +42,10 @@ export class Execution {
     return this.#running;
   }
 
-  /** `ready`: the session takes cells. */
-  execute(message: Message<any>, channel: RouterChannel, ready: Promise<void>): void {
+  /** `ready`: the session takes cells; null when it does already. */
+  execute(message: Message<any>, channel: RouterChannel, ready: Promise<void> | null): void {
     this.#enqueue(message, async (aborted) => {
-      await ready;
+      if (ready) await ready;
       return aborted ? this.#abort(message, channel) : this.#run(message, channel);
     });
   }
@@ -75,8 +75,7 @@ export class Execution {
 
   /** Exactly what has arrived by now: called before the error is replied, so that a request sent after the reply was seen runs. */
   async #abortWaiting(): Promise<void> {
-    // Requests that lie in the socket already are read within a turn of the event loop.
-    for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+    await socketsRead();
     for (const waiting of this.#queue) waiting.aborted = true;
   }
 
@@ -138,6 +137,11 @@ export class Execution {
       metadata: { status: outcome.status },
     });
   }
+}
+
+/** Requests that lie in a socket already are read within a turn of the event loop. */
+export async function socketsRead(): Promise<void> {
+  for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
 export const errorContent = ({ name, message, traceback }: ErrorReport) => ({

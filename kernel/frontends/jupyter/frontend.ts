@@ -10,7 +10,7 @@ import type { Header, Message } from "../../protocol/message.ts";
 import { Wire } from "../../protocol/wire.ts";
 import { Cells } from "../cells.ts";
 import type { History } from "../history.ts";
-import { Execution, errorContent } from "./execution.ts";
+import { Execution, errorContent, socketsRead } from "./execution.ts";
 import { watchParent } from "./life.ts";
 import { Parents } from "./parents.ts";
 import { type Answer, answers, CommRegistry } from "./requests.ts";
@@ -36,6 +36,9 @@ export class JupyterFrontend {
   readonly #answers: Record<string, [string, Answer]>;
   #history: Promise<History> | null = null;
   #question: Header | null = null;
+  #ready = false;
+  /** The last interrupt. Sockets keep no order between them: what it was meant for may still be on its way. */
+  #overtaking: Header | null = null;
   #ending = false;
 
   constructor(connection: Connection) {
@@ -61,13 +64,12 @@ export class JupyterFrontend {
 
   async start(): Promise<void> {
     const c = this.#connection;
-    await Promise.all([
-      this.#shell.bind(address(c, "shell_port")),
-      this.#control.bind(address(c, "control_port")),
-      this.#stdin.bind(address(c, "stdin_port")),
-      this.#iopub.bind(address(c, "iopub_port")),
-      this.#heartbeat.bind(address(c, "hb_port")),
-    ]);
+    // The shell first: a client asks there for the kernel's first word, and tries again and again until it is there.
+    this.#shell.bind(address(c, "shell_port"));
+    this.#iopub.bind(address(c, "iopub_port"));
+    this.#control.bind(address(c, "control_port"));
+    this.#stdin.bind(address(c, "stdin_port"));
+    this.#heartbeat.bind(address(c, "hb_port"));
     void this.#iopub.listen();
     void this.#heartbeat.listen();
     void this.#shell.listen((message, channel) => this.#receive(message, channel), log);
@@ -76,13 +78,17 @@ export class JupyterFrontend {
     await this.#iopub.status("starting", null);
     watchParent(() => void this.#end());
     await this.#client.ready;
+    this.#ready = true;
     setTimeout(() => void this.#cells.warm().catch(() => {}), WARM_MS);
   }
 
   #receive(message: Message<any>, channel: RouterChannel): void {
     const type = message.header.msg_type;
     const kind = COMM_TYPES[type];
-    if (type === "execute_request") this.#execution.execute(message, channel, this.#client.ready);
+    if (type === "execute_request") {
+      this.#execution.execute(message, channel, this.#ready ? null : this.#client.ready);
+      if (this.#overtaking && isEarlier(message.header, this.#overtaking)) this.#cells.interrupt();
+    }
     // A comm that a waiting cell may still open or register keeps its place behind that cell; one that is open is heard at once.
     else if (kind && this.#execution.busy && (kind === "open" || !this.#comms.has(message.content.comm_id))) {
       this.#execution.inOrder(message, () => this.#receiveComm(kind, message));
@@ -95,7 +101,10 @@ export class JupyterFrontend {
     try {
       if (comm) this.#receiveComm(comm, message);
       else if (type === "interrupt_request") {
-        this.#client.interrupt();
+        // A cell that was sent before, on another socket, may not have been read yet.
+        if (!this.#execution.busy) await socketsRead();
+        this.#overtaking = message.header;
+        this.#cells.interrupt();
         await channel.reply(message, "interrupt_reply", { status: "ok" });
       } else if (type === "shutdown_request") await this.#shutdown(message, channel);
       else if (type in this.#answers) await this.#answer(message, channel);
@@ -205,6 +214,9 @@ export class JupyterFrontend {
     this.#client.answer(String(message.content.value ?? ""));
   }
 }
+
+/** By the clock of the client that sent both. */
+const isEarlier = (a: Header, b: Header): boolean => a.session === b.session && Date.parse(a.date) < Date.parse(b.date);
 
 /** Not through process.stderr: in a worker that leads through the main thread, which may be busy for hours. */
 const log = (text: string): void => {

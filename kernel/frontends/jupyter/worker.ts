@@ -4,4 +4,4 @@ import type { FrontendData } from "../../bridge/shared.ts";
 import type { Connection } from "../../protocol/connection.ts";
 import { JupyterFrontend } from "./frontend.ts";
 
-await new JupyterFrontend((workerData as FrontendData<Connection>).settings).start();
+void new JupyterFrontend((workerData as FrontendData<Connection>).settings).start();

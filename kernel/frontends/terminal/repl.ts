@@ -130,7 +130,7 @@ export class Repl {
   #interrupt(): void {
     if (this.#running) {
       this.#queue = [];
-      this.#client.interrupt();
+      this.#cells.interrupt();
     } else if (this.#editor.text !== "") {
       this.#keepText();
       this.#recall.rest();

@@ -2,6 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { kernelspec } from "../../../kernel/install/kernelspec.ts";
 
 export interface Peer {
   name: string;
@@ -47,7 +48,8 @@ export function peers(): Peer[] {
   const found: Peer[] = [
     {
       name: "moescope",
-      argv: (file) => [process.execPath, resolve("bin/moescope.mjs"), "kernel", file],
+      // As Jupyter starts it.
+      argv: (file) => kernelspec().argv.map((word) => (word === "{connection_file}" ? file : word)),
       interrupt: "message",
       cells: typescript,
     },
@@ -81,7 +83,7 @@ export function peers(): Peer[] {
 }
 
 /** The program itself, not npm's JavaScript wrapper around it: the wrapper's start is not Deno's. */
-function denoBinary(): string {
+export function denoBinary(): string {
   const folder = join(bench, "peers/node_modules/@deno");
   const platform = `${process.platform}-${process.arch}`;
   for (const name of [`${platform}-glibc`, platform]) {

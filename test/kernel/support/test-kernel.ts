@@ -32,6 +32,9 @@ interface Pending {
 }
 
 const KEY = "test-key";
+const START_MS = 30_000;
+/** Longer than any cell of the tests runs, shorter than anybody's patience. */
+const REQUEST_MS = 60_000;
 
 export class TestKernel {
   readonly process: ChildProcess;
@@ -49,6 +52,7 @@ export class TestKernel {
   stderrText = "";
   readonly wire = new Wire(KEY);
   readonly #pending = new Map<string, Pending>();
+  readonly #sent = { shell: Promise.resolve(), control: Promise.resolve() };
   #welcome: () => void = () => {};
 
   private constructor(process: ChildProcess, folder: string) {
@@ -57,6 +61,8 @@ export class TestKernel {
     process.stderr!.on("data", (chunk) => {
       this.stderrText += chunk;
     });
+    // A test that failed may not have come to its shutdown.
+    globalThis.process.once("exit", () => process.kill("SIGKILL"));
   }
 
   static async start(o: { env?: Record<string, string>; cwd?: string; command?: string[] } = {}): Promise<TestKernel> {
@@ -83,6 +89,9 @@ export class TestKernel {
     return kernel;
   }
 
+  /** The id of the request sent last. */
+  lastRequest = "";
+
   async #connect([shell, control, iopub, stdin, heartbeat]: number[]): Promise<void> {
     const at = (port: number): string => `tcp://127.0.0.1:${port}`;
     const identity = randomUUID();
@@ -100,12 +109,16 @@ export class TestKernel {
     void this.#listenReplies(this.shell);
     void this.#listenReplies(this.control);
     void this.#listenInput();
-    await Promise.race([
-      welcome,
-      once(this.process, "exit").then(() =>
-        Promise.reject(new Error(`the kernel ended at its start: ${this.stderrText}`)),
-      ),
-    ]);
+    const ended = once(this.process, "exit").then(() =>
+      Promise.reject(new Error(`the kernel ended at its start: ${this.stderrText}`)),
+    );
+    ended.catch(() => {});
+    await within(
+      START_MS,
+      "the kernel's first word (iopub_welcome)",
+      Promise.race([welcome, ended]),
+      () => this.stderrText,
+    );
   }
 
   send(
@@ -115,27 +128,43 @@ export class TestKernel {
     o: { metadata?: object; buffers?: Uint8Array[] } = {},
   ): Message<any> {
     const message = createMessage<any>(type, content, o as never);
-    void this[channel].send(this.wire.encode(message));
+    void this.#send(channel, message);
     return message;
   }
 
-  /** Until the reply and the idle have come. */
-  request(channel: "shell" | "control", type: string, content: object): Promise<Result> {
+  /** One at a time: zeromq refuses a send while another is in flight, which after some hundred quick ones is the case. */
+  #send(channel: "shell" | "control", message: Message<any>): Promise<void> {
+    const sent = this.#sent[channel].then(() => this[channel].send(this.wire.encode(message)));
+    this.#sent[channel] = sent;
+    return sent;
+  }
+
+  /** Until the reply and the idle have come; fails when one has not by `limit`, saying which. */
+  request(
+    channel: "shell" | "control",
+    type: string,
+    content: object,
+    { limit = REQUEST_MS, date }: { limit?: number; date?: string } = {},
+  ): Promise<Result> {
     const message = createMessage<any>(type, content);
+    if (date) message.header.date = date;
+    const id = message.header.msg_id;
+    this.lastRequest = id;
     const started = performance.now();
-    return new Promise((resolve) => {
-      const pending: Pending = {
-        iopub: [],
-        idle: false,
-        finish: () => {
-          if (!pending.reply || !pending.idle) return;
-          this.#pending.delete(message.header.msg_id);
-          resolve(summary(pending.reply, pending.iopub, performance.now() - started));
-        },
+    const pending: Pending = { iopub: [], idle: false, finish: () => {} };
+    const result = new Promise<Result>((resolve, reject) => {
+      pending.finish = () => {
+        if (pending.reply && pending.idle) resolve(summary(pending.reply, pending.iopub, performance.now() - started));
       };
-      this.#pending.set(message.header.msg_id, pending);
-      void this[channel].send(this.wire.encode(message));
+      this.#pending.set(id, pending);
+      this.#send(channel, message).catch(reject);
     });
+    const code = "code" in content ? ` of ${JSON.stringify(String(content.code).slice(0, 200))}` : "";
+    const seen = (): string =>
+      `reply: ${pending.reply ? "came" : "missing"}; iopub: ${pending.iopub.map((m) => m.content.execution_state ?? m.header.msg_type).join(", ") || "nothing"}\n${this.stderrText}`;
+    return within(limit, `the reply and the idle of ${type}${code}`, result, seen).finally(() =>
+      this.#pending.delete(id),
+    );
   }
 
   execute(code: string, o: object = {}): Promise<Result> {
@@ -156,18 +185,24 @@ export class TestKernel {
 
   async beat(): Promise<number> {
     const started = performance.now();
+    // Its own limit is receiveTimeout.
     await this.heartbeat.send("ping");
     await this.heartbeat.receive();
     return performance.now() - started;
   }
 
   /** Resolves with the first iopub message that the test accepts, past ones included. */
-  async until(test: (message: Message<any>) => boolean, ms = 5000): Promise<Message<any>> {
+  async until(test: (message: Message<any>) => boolean, ms = 10_000): Promise<Message<any>> {
     const limit = performance.now() + ms;
     for (;;) {
       const found = this.log.find(test);
       if (found) return found;
-      if (performance.now() > limit) throw new Error("the message that was waited for has not come");
+      if (performance.now() > limit) {
+        const last = this.log.slice(-5).map((m) => `${m.header.msg_type} ${JSON.stringify(m.content).slice(0, 200)}`);
+        throw new Error(
+          `no message on iopub within ${ms} ms of which this is true: ${test}; the last ones:\n${last.join("\n")}\n${this.stderrText}`,
+        );
+      }
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
   }
@@ -222,6 +257,15 @@ export class TestKernel {
       );
     }
   }
+}
+
+/** A wait without a limit hangs a test run without a word. */
+export async function within<T>(ms: number, what: string, work: Promise<T>, seen = (): string => ""): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`waited ${ms} ms in vain for ${what}\n${seen()}`)), ms);
+  });
+  return Promise.race([work, late]).finally(() => clearTimeout(timer));
 }
 
 function summary(reply: Message<any>, iopub: Message<any>[], ms: number): Result {
