@@ -176,7 +176,7 @@ export interface NativeProfileRow {
 }
 
 export interface NativeProfile {
-  /** Bytes a second of memory, measured after the run: of a device a copy's, read plus written; of the machine, reading. 0: not measured. */
+  /** Bytes a second that are read from memory, measured after the run. 0: not measured. */
   limit: number;
   rows: NativeProfileRow[];
 }
@@ -233,6 +233,8 @@ export interface NativeModel {
   memory(): { part: string; place: string; bytes: number }[];
   /** Bytes a second of a large copy in the device's memory, read plus written, measured now (for benchmarks); 0 on the CPU. */
   copyRate(): number;
+  /** The same of reading, on the CPU too. */
+  readRate(): number;
   /** Non-finite weights seen while loading: slot and count. */
   nonFinite(): { slot: string; count: number }[];
   release(): void;

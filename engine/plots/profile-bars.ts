@@ -64,7 +64,7 @@ function noteOf(p: ProfileData, rows: readonly ProfileRow[]): string {
 
 /** `the 12 GB/s that this machine reads` */
 export const limitText = (p: ProfileData): string =>
-  `the ${bytes(p.limit)}/s that ${p.device === "cuda" ? "a copy on the device moves" : "this machine reads"}`;
+  `the ${bytes(p.limit)}/s that ${p.device === "cuda" ? "the device" : "this machine"} reads`;
 
 interface PhaseBars {
   readonly phase: Phase;

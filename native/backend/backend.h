@@ -13,6 +13,7 @@
 
 #include "backend/laps.h"
 #include "base/memory.h"
+#include "base/read_rate.h"
 #include "model/config.h"
 #include "model/weights.h"
 #include "taps/sites.h"
@@ -156,6 +157,9 @@ struct Ahead {
   const uint16_t* variants = nullptr;  // [most] of each step's row; null: 0
   const float* logits = nullptr;       // [vocab] that the first id is drawn from
   float lse = 0;
+  /** Each step waits for the one before, and leaves laps: the draw, embed, the five verbs of each layer, and
+   * the head. */
+  bool profile = false;
 };
 
 /** A step of those: the id that was drawn, its log probability and rank before, and what is known after its
@@ -217,6 +221,8 @@ class Backend {
   /** Bytes a second of a large copy there, read plus written, measured now: the limit that figures stand
    * beside. 0: not measured. */
   virtual double copy_rate() { return 0; }
+  /** Of reading: the limit of what must come from memory. */
+  virtual double read_rate() { return moescope::read_rate(); }
 
   /** Bytes of a multiplying matrix as this backend keeps it, and whether rows are simply one after the other.
    */
@@ -268,7 +274,8 @@ class Backend {
   virtual int ahead_most() const { return 0; }
   /** One more step, without a wait. */
   virtual void ahead_queue() {}
-  /** The oldest step on its way; what its taps keep goes where `to` now says. */
+  /** The oldest step on its way (with `profile` its laps are noted, too: see there); what its taps keep goes
+   * where `to` now says. */
   virtual Drawn ahead_wait(const Step&) { return {}; }
   /** The end: the logits of the last row that was waited for, [vocab]. Steps beyond leave no trace, if that
    * row had a stop id or none are on their way. */

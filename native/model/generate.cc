@@ -42,7 +42,7 @@ void Runner::generate(const Generation& g) {
 bool Runner::generate_ahead(const Generation& g) {
   const Clock::time_point start = Clock::now();
   const int most = static_cast<int>(std::min<int64_t>(g.max_tokens, state_.context() - state_.position[0]));
-  if (most < 1 || backend_.ahead_most() == 0 || !edits_.ahead() || profiler_) return false;
+  if (most < 1 || backend_.ahead_most() == 0 || !edits_.ahead()) return false;
   const auto row_of = [&](int step) {
     const int32_t t = spec_.first_row + batch_rows_ + step;
     return TileRow{t, -1, 0, static_cast<int32_t>(state_.position[0]) + step, step, 0};
@@ -67,7 +67,8 @@ bool Runner::generate_ahead(const Generation& g) {
                     most,
                     variants.empty() ? nullptr : variants.data(),
                     state_.last(0),
-                    state_.lse[0]};
+                    state_.lse[0],
+                    profiler_.has_value()};
   if (!backend_.ahead(step_, ahead)) {
     rows_.clear();
     segments_.clear();
@@ -78,7 +79,8 @@ bool Runner::generate_ahead(const Generation& g) {
   bool stopped = false;
   int queued = 0;
   for (int done = 0; !stopped; ++done) {
-    while (queued < most && queued - done < backend_.ahead_most() && !control().cancel.load()) {
+    const int on_the_way = profiler_ ? 1 : backend_.ahead_most();
+    while (queued < most && queued - done < on_the_way && !control().cancel.load()) {
       backend_.ahead_queue();
       ++queued;
     }
@@ -89,6 +91,10 @@ bool Runner::generate_ahead(const Generation& g) {
     if (!drawn.finite) {
       backend_.ahead_end(state_.last(0));
       find_nonfinite(drawn.id, done);
+    }
+    if (profiler_) {
+      const Segment segment{0, 1, first + done, state_.kv(0)};
+      profiler_->step(segment);
     }
     took(drawn, done);
     stopped = std::find(g.stop_ids.begin(), g.stop_ids.end(), drawn.id) != g.stop_ids.end();

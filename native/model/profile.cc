@@ -5,16 +5,14 @@
 #include <set>
 
 #include "base/error.h"
-#include "base/read_rate.h"
 
 namespace moescope {
 namespace {
 
-/** A device that is full has no room to copy in: then there is no limit to stand beside. */
+/** A device that is full has no room to measure in: then there is no limit to stand beside. */
 double measured_limit(Backend& backend) {
-  if (!backend.on_device()) return read_rate();
   try {
-    return backend.copy_rate();
+    return backend.read_rate();
   } catch (const Error& e) {
     if (e.code() != Code::memory) throw;
     return 0;
@@ -46,6 +44,23 @@ void Profiler::end(const Segment* segments, int count, bool decode) {
   tile.calls = std::move(calls_);
   calls_.clear();
   for (int i = 0; i < count; ++i) tile.shape.segments.push_back({segments[i].position, segments[i].count});
+}
+
+void Profiler::step(const Segment& segment) {
+  const std::vector<double> ms = model_.backend->laps();
+  const int layers = model_.config.layer_count();
+  if (ms.size() != static_cast<size_t>(5 * layers + 3))
+    fail(Code::internal, "profile", "the notes are not as many as the verbs");
+  size_t at = 0;
+  sampled(ms[at++]);
+  Tile& tile = tiles_.emplace_back();
+  tile.decode = true;
+  tile.shape.segments.push_back({segment.position, segment.count});
+  tile.calls.push_back({Verb::embed, -1, ms[at++]});
+  for (int l = 0; l < layers; ++l)
+    for (const Verb verb : {Verb::qkv, Verb::attend, Verb::out, Verb::route_ffn, Verb::ffn_down})
+      tile.calls.push_back({verb, l, ms[at++]});
+  tile.calls.push_back({Verb::head, -1, ms[at]});
 }
 
 void Profiler::sampled(double ms) { samples_.push_back(ms); }

@@ -18,8 +18,7 @@ struct Profile {
   };
   /** Verbs that were called, prefill first. */
   std::vector<Row> rows;
-  /** Bytes a second that the memory gives: of a device a copy's, read plus written, else of reading. 0: not
-   * measured. */
+  /** Bytes a second that the memory gives when it is read. 0: not measured. */
   double limit = 0;
 };
 
@@ -33,6 +32,8 @@ class Profiler {
   void lap(Verb, int layer);
   /** After the last one: waits. */
   void end(const Segment*, int count, bool decode);
+  /** After a step that ran ahead of the host and has left its laps (`Ahead::profile`). */
+  void step(const Segment&);
   void sampled(double ms);
   /** `rows`: of the whole run. Where `router.choice` of all of them was kept, the experts that a tile read
    * are known; elsewhere they are as many as its rows could choose. */

@@ -66,7 +66,9 @@ Work work_of(Verb verb, const Model& m, const TileShape& t, int layer, int64_t e
               flops_of(w.q, n) + flops_of(w.k, n) + flops_of(w.v, n)};
     case Verb::attend: {
       const Seen s = seen(c, t, layer);
-      return {f32(n * (q + 2 * kv)) + f32((n + s.keys) * 2 * kv) + f32(n * q),
+      return {f32(n * (q + 2 * kv)) +
+                  static_cast<double>((n + s.keys) * 2 * kv) * static_cast<double>(m.backend->kv_bytes()) +
+                  f32(n * q),
               4.0 * static_cast<double>(q) * s.pairs};
     }
     case Verb::out:

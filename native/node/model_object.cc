@@ -113,6 +113,8 @@ napi_value model_object(napi_env env, const std::shared_ptr<ModelHandle>& model)
       return part;
     });
   });
+  js::method(env, out, "readRate",
+             [=](napi_env e, napi_value) { return js::number(e, model->get().backend->read_rate()); });
   js::method(env, out, "copyRate",
              [=](napi_env e, napi_value) { return js::number(e, model->get().backend->copy_rate()); });
   js::method(env, out, "nonFinite", [=](napi_env e, napi_value) {

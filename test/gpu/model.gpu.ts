@@ -23,9 +23,9 @@ test("auto takes the GPU, and the memory says so", async () => {
 });
 
 test("every site of tiny-scout is the oracle's, with the oracle's routing", async () => {
-  for (const weights of ["f32", "bf16"]) {
+  for (const weights of ["f32", "bf16", "int4"]) {
     using cpu = await Model.load("tiny-scout", { weights, device: "cpu", math: "exact" });
-    using gpu = await Model.load("tiny-scout", { weights, device: "cuda" });
+    using gpu = await Model.load("tiny-scout", { weights, device: "cuda", math: "exact" });
     const want = await cpu.run(TEXT, { capture: "all" });
     const got = await gpu.with(route.replay(want)).run(TEXT, { capture: "all" });
     let sites = 0;
@@ -44,6 +44,61 @@ test("every site of tiny-scout is the oracle's, with the oracle's routing", asyn
     assert.ok(sites > 100);
     assert.ok(difference(got.captured.tokens.logprob.slice(1), want.captured.tokens.logprob.slice(1)) < 1e-4);
   }
+});
+
+/** Root of the mean square of the difference, over that of what is wanted. */
+function relative(got: Float32Array, want: Float32Array): number {
+  let wrong = 0;
+  let all = 1e-12;
+  for (let i = 0; i < want.length; i++) {
+    wrong += (got[i] - want[i]) ** 2;
+    all += want[i] ** 2;
+  }
+  return Math.sqrt(wrong / all);
+}
+
+test("fast mode rounds as bf16 does: every site within 3 %, the next token's distribution within 1e-3 nats", async () => {
+  for (const weights of ["bf16", "int4"]) {
+    using cpu = await Model.load("tiny-scout", { weights, device: "cpu", math: "exact" });
+    using gpu = await Model.load("tiny-scout", { weights, device: "cuda" });
+    const want = await cpu.run(TEXT, { capture: "all" });
+    const got = await gpu.with(route.replay(want)).run(TEXT, { capture: "all" });
+    for (const [key, w] of want.captured.captures) {
+      const g = got.captured.captures.get(key);
+      assert.ok(g, key);
+      if (w.site === "attn.summary") continue;
+      const d = relative(g.data, w.data);
+      assert.ok(d <= 0.03, `${weights} ${key} differs by ${d}`);
+    }
+    const [p, q] = [want.get(at.logits), got.get(at.logits)];
+    const [rows, vocab] = p.shape;
+    let kl = 0;
+    for (let r = 0; r < rows; r++) {
+      const [a, b] = [p, q].map((x) => {
+        const row = x.data.subarray(r * vocab, (r + 1) * vocab);
+        const top = row.reduce((m, y) => Math.max(m, y), -Infinity);
+        const lse = top + Math.log(row.reduce((n, y) => n + Math.exp(y - top), 0));
+        return row.map((y) => y - lse);
+      });
+      for (let i = 0; i < vocab; i++) kl += Math.exp(a[i]) * (a[i] - b[i]);
+    }
+    assert.ok(kl / rows <= 1e-3, `${weights}: KL ${kl / rows}`);
+    process.stdout.write(`${weights} in fast mode: KL ${(kl / rows).toExponential(2)} nats\n`);
+  }
+});
+
+test("generation ahead of the host: routing of every token, the same with an edit that asks for ids", async () => {
+  using m = await Model.load("tiny-scout", { weights: "int4", device: "cuda" });
+  const o = { maxTokens: 40, temperature: 0.8, topP: 0.95, seed: 7 };
+  const ahead = await m.generate(TEXT, o);
+  // Token by token, since what it does depends on the id: a bias of nothing on an id that does not come.
+  const slow = await m.with(route.bias(0, 0, { id: 5 })).generate(TEXT, o);
+  assert.equal(ahead.captured.meta.reply, slow.captured.meta.reply);
+  const [a, b] = [ahead.routing, slow.routing];
+  assert.equal(a.length, b.length);
+  const [x, y] = [a.column("margin"), b.column("margin")].map((c) => Float32Array.from(c as Iterable<number>));
+  assert.ok(relative(x, y) < 0.02);
+  assert.ok(x.some((v) => v > 0));
 });
 
 test("it generates what the CPU generates", async () => {

@@ -33,6 +33,7 @@ struct Api {
   /** Without a backend: what the first GPU has free, and in all. */
   void (*device_memory)(uint64_t* free, uint64_t* total, Fault*);
   double (*copy_rate)(void*, Fault*);
+  double (*read_rate)(void*, Fault*);
   void (*upload)(void*, void* to, const void* from, size_t bytes, Fault*);
   void (*download)(void*, void* to, const void* from, size_t bytes, Fault*);
 
@@ -66,7 +67,7 @@ inline void signature(char (&out)[96]) {
 #else
   const char* library = "libstdc++";
 #endif
-  std::snprintf(out, sizeof out, "5 %s %zu %zu %zu %zu %zu %d", library, sizeof(Config), sizeof(Weights),
+  std::snprintf(out, sizeof out, "6 %s %zu %zu %zu %zu %zu %d", library, sizeof(Config), sizeof(Weights),
                 sizeof(Step), sizeof(Tap), sizeof(SiteEdit), site_count);
 }
 

@@ -69,35 +69,6 @@ uint64_t Cuda::free_bytes() const {
   return free;
 }
 
-double Cuda::copy_rate() const {
-  use();
-  const size_t bytes = std::min<size_t>(size_t{1} << 30, free_bytes() / 4);
-  constexpr int times = 10;
-  // Less than this would be answered by the cache.
-  if (bytes < size_t{256} << 20) return 0;
-  Buffer<In::device> from, to;
-  from.reserve(bytes, "copy rate");
-  to.reserve(bytes, "copy rate");
-  check(cudaMemsetAsync(from.as<char>(), 0x5a, bytes, stream_), "copy rate");
-  cudaEvent_t begin{}, end{};
-  check(cudaEventCreate(&begin), "copy rate");
-  check(cudaEventCreate(&end), "copy rate");
-  const auto copy = [&] {
-    check(cudaMemcpyAsync(to.as<char>(), from.as<char>(), bytes, cudaMemcpyDeviceToDevice, stream_),
-          "copy rate");
-  };
-  copy();
-  check(cudaEventRecord(begin, stream_), "copy rate");
-  for (int i = 0; i < times; ++i) copy();
-  check(cudaEventRecord(end, stream_), "copy rate");
-  check(cudaEventSynchronize(end), "copy rate");
-  float ms = 0;
-  check(cudaEventElapsedTime(&ms, begin, end), "copy rate");
-  (void)cudaEventDestroy(begin);
-  (void)cudaEventDestroy(end);
-  return 2.0 * times * static_cast<double>(bytes) / (static_cast<double>(ms) / 1e3);
-}
-
 void Cuda::upload(void* to, const void* from, size_t bytes) const {
   use();
   check(cudaMemcpy(to, from, bytes, cudaMemcpyHostToDevice), "upload");

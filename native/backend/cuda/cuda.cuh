@@ -51,6 +51,7 @@ class Cuda {
   void give_back(void*);
   uint64_t free_bytes() const;
   double copy_rate() const;
+  double read_rate() const;
   void upload(void* to, const void* from, size_t bytes) const;
   void download(void* to, const void* from, size_t bytes) const;
   int64_t store(const Matrix&, void* dst, const void* rows, SourceType, int64_t begin, int64_t end);
@@ -142,6 +143,8 @@ class Cuda {
   void decode_attention_layer(const Step&, int layer);
   void decode_ffn_layer(const Step&, int layer);
   void decode_step();
+  /** A lap, where the steps are profiled. */
+  void note();
   void keep_in_slot(const Tap&, const SiteShape&, const float* values);
   void place_taps();
   void look_for_nonfinite(const Step&, int layer);

@@ -105,6 +105,7 @@ void Cuda::decode_attention_layer(const Step& s, int l) {
   watch(s, Site::attn_q, l, a.q);
   watch(s, Site::attn_k, l, a.k);
   watch(s, Site::attn_v, l, a.v);
+  note();
 
   DecodeAttention attention{};
   const bool own = c.rope == Rope::hf || c.chunks(l);
@@ -123,6 +124,7 @@ void Cuda::decode_attention_layer(const Step& s, int l) {
   attention.eps = c.eps, attention.rope = kind(l).rope, attention.norm = c.qk_norm;
   launch_decode_attention(attention, stream_);
   watch(s, Site::attn_z, l, a.z);
+  note();
 
   Linear out;
   out.x = a.z, out.cols = c.q_width(), out.w[0] = weights.o, out.y[0] = a.x, out.add = a.x, out.count = 1;
@@ -156,8 +158,13 @@ void Cuda::decode_ffn_layer(const Step& s, int l) {
   launch_decode_up(f, group, stream_);
   watch(s, moe ? Site::expert_act : Site::mlp_act, l, a.act);
   if (moe) watch(s, Site::shared_act, l, a.shared);
+  note();
   launch_decode_down(f, group, stream_);
   watch(s, Site::resid_post, l, a.x);
+}
+
+void Cuda::note() {
+  if (queue_->profile) laps_.note(stream_);
 }
 
 /** One step's launches. */
@@ -165,7 +172,9 @@ void Cuda::decode_step() {
   Queue& queue = *queue_;
   const Step& s = queue.step;
   const Logits& logits = queue.logits;
+  note();
   launch_draw(logits, stream_);
+  note();
   const bool hf = c.rope == Rope::hf;
   const auto begin = [&](auto kernel, auto* table) {
     launch_after(kernel, dim3(1), row_threads, 0, true, stream_, "embed", a.x, table, queue.row(), c.d, a.cos,
@@ -175,20 +184,27 @@ void Cuda::decode_step() {
   if (w.embed.format == Format::f32) begin(begin_row<float>, static_cast<const float*>(w.embed.data));
   else begin(begin_row<uint16_t>, static_cast<const uint16_t*>(w.embed.data));
   watch(s, Site::embed, -1, a.x);
+  note();
   for (int l = 0; l < c.layer_count(); ++l) {
+    injected(l);
     if (fused_attention(s, l)) {
       decode_attention_layer(s, l);
     } else {
       qkv(s, l);
+      note();
       attend(s, l);
+      note();
       out(s, l);
     }
+    note();
     if (fused_ffn(s, l)) {
       decode_ffn_layer(s, l);
     } else {
       route_ffn(s, l);
+      note();
       ffn_down(s, l);
     }
+    note();
   }
   const Matrix& head = c.tied_embeddings ? w.embed : w.unembed;
   if (fast_ && is_int4(head) && linear_fits(head.rows, head.cols) && !watched(s, Site::final_norm, -1)) {
@@ -207,6 +223,7 @@ void Cuda::decode_step() {
     launch_after(keep_all, dim3(static_cast<unsigned>(queue.late_count)), 64, 0, true, stream_, "taps",
                  queue.late.as<Late>(), queue.row(), logits.ring);
   launch_know(logits, true, stream_);
+  note();
 }
 
 /** A tap of the step's row, for `watch`. */
@@ -298,13 +315,14 @@ bool Cuda::ahead(const Step& s, const Ahead& ahead) {
   ahead_active_ = true;
   launch_know(logits, false, stream_);
   queue.queued = queue.waited = 0;
+  queue.profile = ahead.profile;
   return true;
 }
 
 void Cuda::ahead_queue() {
   use();
   Queue& queue = *queue_;
-  if (queue.queued == 1) {
+  if (queue.queued == 1 && !queue.profile) {
     // The first step has made room for all there is: nothing is allocated while the second is recorded.
     check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeRelaxed), "graph");
     cudaGraph_t graph = nullptr;
@@ -321,7 +339,7 @@ void Cuda::ahead_queue() {
     (void)cudaGraphDestroy(graph);
     check(made, "graph");
   }
-  if (queue.queued == 0) decode_step();
+  if (queue.queued == 0 || queue.profile) decode_step();
   else check(cudaGraphLaunch(queue.graph, stream_), "graph");
   check(cudaEventRecord(queue.done[queue.queued % Queue::slots], stream_), "step");
   ++queue.queued;

@@ -158,6 +158,12 @@ class Device final : public Backend {
     check(fault);
     return rate;
   }
+  double read_rate() override {
+    Call fault;
+    const double rate = api->read_rate(self_, &fault);
+    check(fault);
+    return rate;
+  }
 
   size_t matrix_bytes(Format f, int64_t rows, int64_t cols) const override { return bytes_of(f, rows, cols); }
   bool plain() const override { return true; }
@@ -202,7 +208,8 @@ class Device final : public Backend {
   }
   size_t scratch_bytes() const override { return api->scratch_bytes(self_); }
   size_t pinned_bytes() const override { return api->pinned_bytes(self_); }
-  int tile_rows() const override { return 4096; }
+  /** Long tiles pay where a tile is fast: what has begun cannot be stopped. */
+  int tile_rows() const override { return api->kv_bytes(self_) == 2 ? 4096 : 512; }
 
   void embed(const Step& s) override { call(Verb::embed, s, -1); }
   void qkv(const Step& s, int l) override { call(Verb::qkv, s, l); }
@@ -226,6 +233,7 @@ class Device final : public Backend {
     Call fault;
     const bool begun = api->ahead(self_, &s, &a, &fault);
     check(fault);
+    profile_ = a.profile;
     return begun;
   }
   int ahead_most() const override { return api->ahead_most(self_); }
@@ -238,6 +246,7 @@ class Device final : public Backend {
     Call fault;
     const Drawn drawn = api->ahead_wait(self_, &fault);
     check(fault);
+    if (profile_) notes_ = static_cast<size_t>(4 + 5 * c.layer_count());
     return drawn;
   }
   void ahead_end(float* logits) override {
@@ -278,6 +287,7 @@ class Device final : public Backend {
   Sampler sampler_;
   void* self_ = nullptr;
   size_t notes_ = 0;
+  bool profile_ = false;  // of steps ahead
 };
 
 }  // namespace

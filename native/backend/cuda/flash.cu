@@ -198,7 +198,7 @@ void launch(const Flash& f, cudaStream_t stream) {
 }  // namespace
 
 bool Cuda::flash_ok(const Segment& g) const {
-  return kv_bytes_ == 2 && g.count >= 16 && (c.head_dim == 64 || c.head_dim == 128);
+  return kv_bytes_ == 2 && g.count >= 16 && (c.head_dim == 32 || c.head_dim == 64 || c.head_dim == 128);
 }
 
 void Cuda::flash(const Segment& g, int l) {
@@ -210,7 +210,8 @@ void Cuda::flash(const Segment& g, int l) {
   f.seen = (c.chunks(l) ? g.position % c.chunk : g.position) + 1;
   f.slots = kv.slots;
   f.scale = static_cast<float>(1.4426950408889634 / std::sqrt(static_cast<double>(c.head_dim)));
-  if (c.head_dim == 64) launch<64>(f, stream_);
+  if (c.head_dim == 32) launch<32>(f, stream_);
+  else if (c.head_dim == 64) launch<64>(f, stream_);
   else launch<128>(f, stream_);
 }
 

@@ -66,6 +66,7 @@ Api table() {
     guard(f, [&] { device_memory(free, total); });
   };
   api.copy_rate = [](void* p, Fault* f) { return guard(f, [&] { return self(p).copy_rate(); }); };
+  api.read_rate = [](void* p, Fault* f) { return guard(f, [&] { return self(p).read_rate(); }); };
   api.upload = [](void* p, void* to, const void* from, size_t n, Fault* f) {
     guard(f, [&] { self(p).upload(to, from, n); });
   };

@@ -58,6 +58,7 @@ struct Queue {
   Logits logits{};
   std::unordered_map<const Tap*, Place> places;
   int late_count = 0, queued = 0, waited = 0;
+  bool profile = false;
 };
 
 }  // namespace moescope::cuda

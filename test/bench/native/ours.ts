@@ -52,12 +52,13 @@ const router = (c: Config): CaptureSpec[] =>
       : [],
   );
 
-async function prefillOnce(model: NativeModel, ids: Int32Array, captures: CaptureSpec[]): Promise<number> {
+/** Seconds of a prefill of all ids; `watched`: with every router's choice, score and logits kept. */
+export async function prefill(model: NativeModel, config: Config, ids: Int32Array, watched: boolean): Promise<number> {
   const state = model.state({ sequences: 1, context: ids.length });
   const begin = performance.now();
   const result = await state.forward({
     batch: { ids, lengths: Int32Array.of(ids.length) },
-    captures,
+    captures: watched ? router(config) : [],
     edits: [],
   }).done;
   const seconds = (performance.now() - begin) / 1e3;
@@ -66,12 +67,20 @@ async function prefillOnce(model: NativeModel, ids: Int32Array, captures: Captur
   return seconds;
 }
 
-async function decodeOnce(model: NativeModel, ids: Int32Array, count: number, captures: CaptureSpec[]) {
+/** Seconds a token of greedy decode after a prompt. */
+export async function decode(
+  model: NativeModel,
+  config: Config,
+  ids: Int32Array,
+  count: number,
+  o: { watched: boolean; profile?: boolean },
+) {
   const state = model.state({ sequences: 1, context: ids.length + count });
   const result = await state.generate({
     batch: { ids, lengths: Int32Array.of(ids.length) },
-    captures,
+    captures: o.watched ? router(config) : [],
     edits: [],
+    profile: o.profile ?? false,
     maxTokens: count,
     temperature: 0,
     topP: 1,
@@ -81,9 +90,10 @@ async function decodeOnce(model: NativeModel, ids: Int32Array, count: number, ca
   }).done;
   const seconds = result.decodeMs / 1e3 / count;
   const tokens = [...result.ids];
+  const profile = result.profile;
   result.release();
   state.release();
-  return { seconds, tokens };
+  return { seconds, tokens, profile };
 }
 
 /** Interleaved, so that a slow moment of the machine hits plain and watched alike. */
@@ -94,8 +104,6 @@ export async function measure(
   decodeTokens: number,
   repeats: number,
 ): Promise<Timing> {
-  const none: CaptureSpec[] = [];
-  const watched = router(config);
   const t: Timing = {
     prefill: Infinity,
     decode: Infinity,
@@ -105,12 +113,15 @@ export async function measure(
   };
   const quarter = ids.slice(0, ids.length >> 2);
   for (let i = 0; i < repeats; i++) {
-    t.prefill = Math.min(t.prefill, await prefillOnce(model, ids, none));
-    t.watchedPrefill = Math.min(t.watchedPrefill, await prefillOnce(model, ids, watched));
-    const plain = await decodeOnce(model, quarter, decodeTokens, none);
+    t.prefill = Math.min(t.prefill, await prefill(model, config, ids, false));
+    t.watchedPrefill = Math.min(t.watchedPrefill, await prefill(model, config, ids, true));
+    const plain = await decode(model, config, quarter, decodeTokens, { watched: false });
     t.decode = Math.min(t.decode, plain.seconds);
     t.tokens = plain.tokens;
-    t.watchedDecode = Math.min(t.watchedDecode, (await decodeOnce(model, quarter, decodeTokens, watched)).seconds);
+    t.watchedDecode = Math.min(
+      t.watchedDecode,
+      (await decode(model, config, quarter, decodeTokens, { watched: true })).seconds,
+    );
   }
   return t;
 }

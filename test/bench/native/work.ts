@@ -21,6 +21,6 @@ export function prefillFlops(c: Config, rows: number): number {
   return 2 * rows * activeWeights(c) + 4 * pairs * c.heads * c.headDim;
 }
 
-/** Bytes of weights and of f32 keys and values that one token reads at a position. */
-export const decodeBytes = (c: Config, bytesPerWeight: number, position: number): number =>
-  activeWeights(c) * bytesPerWeight + seen(c, position) * 2 * c.kvHeads * c.headDim * 4;
+/** Bytes of weights and of keys and values that one token reads at a position; `element`: of a key's or value's number. */
+export const decodeBytes = (c: Config, bytesPerWeight: number, position: number, element = 4): number =>
+  activeWeights(c) * bytesPerWeight + seen(c, position) * 2 * c.kvHeads * c.headDim * element;

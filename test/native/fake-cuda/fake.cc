@@ -6,9 +6,11 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "backend/cpu/plain_store.h"
 #include "backend/cuda/abi.h"
 #include "backend/cuda/ledger.h"
 #include "backend/laps.h"
+#include "base/random.h"
 
 namespace moescope::cuda {
 namespace {
@@ -114,6 +116,12 @@ class Fake {
 
 Fake& self(void* p) { return *static_cast<Fake*>(p); }
 
+/** Rows [begin, end), one after the other, into the matrix as it lies on the CPU. */
+int64_t store(const Matrix& m, void* dst, const void* rows, SourceType type, int64_t begin, int64_t end) {
+  const int64_t before = begin * m.cols * (type == SourceType::f32 ? 4 : 2);
+  return store_rows(m, dst, {static_cast<const std::byte*>(rows) - before, type, m.cols, 1}, begin, end);
+}
+
 template <class F>
 auto guard(Fault* out, F f) -> decltype(f()) {
   if (lost) {
@@ -133,7 +141,7 @@ auto guard(Fault* out, F f) -> decltype(f()) {
 Api table() {
   Api api{};
   signature(api.signature);
-  api.create = [](const Config* c, const Weights* w, Fault* f) -> void* {
+  api.create = [](const Config* c, const Weights* w, bool, Fault* f) -> void* {
     return guard(f, [&]() -> void* { return new Fake(*c, *w); });
   };
   api.destroy = [](void* p) { delete static_cast<Fake*>(p); };
@@ -150,10 +158,31 @@ Api table() {
     });
   };
   api.copy_rate = [](void*, Fault* f) { return guard(f, [] { return 1e10; }); };
+  api.read_rate = api.copy_rate;
   api.upload = [](void*, void* to, const void* from, size_t n, Fault* f) {
     guard(f, [&] { std::memcpy(to, from, n); });
   };
   api.download = api.upload;
+  api.store = [](void*, const Matrix* m, void* dst, const void* rows, SourceType type, int64_t begin,
+                 int64_t end, Fault* f) {
+    return guard(f, [&] { return store(*m, dst, rows, type, begin, end); });
+  };
+  api.draw = [](void*, const Matrix* m, void* dst, const RandomFill* d, int64_t begin, int64_t end,
+                Fault* f) {
+    guard(f, [&] {
+      std::vector<float> rows;
+      for (int64_t i = begin * m->cols; i < end * m->cols; ++i)
+        rows.push_back(d->std * normal4(d->seed, static_cast<uint64_t>(i / 4), d->slot)[static_cast<size_t>(i % 4)]);
+      store(*m, dst, rows.data(), SourceType::f32, begin, end);
+    });
+  };
+  api.unpack = [](void*, const Matrix* m, float* dst, int64_t begin, int64_t end, Fault* f) {
+    guard(f, [&] { load_rows(*m, dst, begin, end); });
+  };
+  api.kv_bytes = [](void*) { return sizeof(float); };
+  // It draws nothing by itself.
+  api.ahead = [](void*, const Step*, const Ahead*, Fault*) { return false; };
+  api.ahead_most = [](void*) { return 0; };
   api.reserve = [](void* p, int rows, Fault* f) { guard(f, [&] { self(p).reserve(rows); }); };
   api.scratch_bytes = [](void* p) { return self(p).scratch_bytes(); };
   api.pinned_bytes = [](void* p) { return self(p).pinned_bytes(); };

@@ -1,0 +1,65 @@
+// How fast the device's memory is: the limits that figures stand beside.
+#include "backend/cuda/cuda.cuh"
+
+namespace moescope::cuda {
+namespace {
+
+constexpr int threads = 512, times = 10;
+constexpr size_t bytes = size_t{1} << 30;
+
+__global__ void __launch_bounds__(threads) read(const uint4* from, size_t n, unsigned* out) {
+  unsigned sum = 0;
+  const size_t stride = size_t{gridDim.x} * threads;
+#pragma unroll 8
+  for (size_t i = size_t{blockIdx.x} * threads + threadIdx.x; i < n; i += stride) {
+    const uint4 x = __ldcs(from + i);
+    sum += x.x ^ x.y ^ x.z ^ x.w;
+  }
+  if (sum == 0x12345678u) *out = sum;  // so that nothing is left out
+}
+
+/** Seconds of one of `times` runs. */
+template <class F>
+double seconds(cudaStream_t stream, F run) {
+  cudaEvent_t begin{}, end{};
+  check(cudaEventCreate(&begin), "rate");
+  check(cudaEventCreate(&end), "rate");
+  run();
+  check(cudaEventRecord(begin, stream), "rate");
+  for (int i = 0; i < times; ++i) run();
+  check(cudaEventRecord(end, stream), "rate");
+  check(cudaEventSynchronize(end), "rate");
+  float ms = 0;
+  check(cudaEventElapsedTime(&ms, begin, end), "rate");
+  (void)cudaEventDestroy(begin);
+  (void)cudaEventDestroy(end);
+  return static_cast<double>(ms) / 1e3 / times;
+}
+
+}  // namespace
+
+double Cuda::copy_rate() const {
+  use();
+  Buffer<In::device> from, to;
+  from.reserve(bytes, "copy rate");
+  to.reserve(bytes, "copy rate");
+  check(cudaMemsetAsync(from.as<char>(), 0x5a, bytes, stream_), "copy rate");
+  return 2.0 * static_cast<double>(bytes) / seconds(stream_, [&] {
+           check(cudaMemcpyAsync(to.as<char>(), from.as<char>(), bytes, cudaMemcpyDeviceToDevice, stream_),
+                 "copy rate");
+         });
+}
+
+double Cuda::read_rate() const {
+  use();
+  Buffer<In::device> from;
+  from.reserve(bytes, "read rate");
+  check(cudaMemsetAsync(from.as<char>(), 0x5a, bytes, stream_), "read rate");
+  return static_cast<double>(bytes) / seconds(stream_, [&] {
+           read<<<8 * 132, threads, 0, stream_>>>(from.as<uint4>(), bytes / sizeof(uint4),
+                                                  from.as<unsigned>());
+           launched("read rate");
+         });
+}
+
+}  // namespace moescope::cuda
