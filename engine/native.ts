@@ -265,6 +265,8 @@ export interface Native {
   cuda(): NativeCuda;
   /** Bytes of the first GPU, now; the first call makes the process's context there. Throws `device` or `lost`. */
   cudaMemory(): { free: number; total: number };
+  /** Where the products of long prompts come from (cuBLASLt), or what is slower without it: a sentence; empty without a device. */
+  cudaProducts(): string;
   setBudget(bytes: number): void;
   load(spec: LoadSpec): NativeTask<NativeModel>;
   /** What the step multiplies q and k with at these absolute positions, made by the step's own code (long positions cannot be

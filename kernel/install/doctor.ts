@@ -148,13 +148,16 @@ export function cuda(
   if (!existsSync(addon)) return { name, state: "missing", text: `${nodes.length} device(s), but no engine to ask` };
   const { status, stdout } = spawnSync(
     process.execPath,
-    ["-e", `process.stdout.write(JSON.stringify(require(${JSON.stringify(addon)}).cuda()))`],
+    [
+      "-e",
+      `const a = require(${JSON.stringify(addon)}); process.stdout.write(JSON.stringify({ ...a.cuda(), products: a.cudaProducts() }))`,
+    ],
     { encoding: "utf8", timeout: 60_000 },
   );
   if (status !== 0) return { name, state: "missing", text: `the driver does not answer (exit code ${status}); ${cpu}` };
-  const found = JSON.parse(stdout) as { state: string; text: string };
+  const found = JSON.parse(stdout) as { state: string; text: string; products: string };
   return found.state === "ready"
-    ? { name, state: "ok", text: found.text }
+    ? { name, state: "ok", text: `${found.text}; ${found.products}` }
     : { name, state: "missing", text: `${found.text}; until then ${cpu}` };
 }
 

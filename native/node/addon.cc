@@ -42,7 +42,8 @@ class Addon : public Napi::Addon<Addon> {
     DefineAddon(
         exports,
         {InstanceMethod("info", &Addon::info), InstanceMethod("cuda", &Addon::cuda),
-         InstanceMethod("cudaMemory", &Addon::cuda_memory_), InstanceMethod("setBudget", &Addon::set_budget),
+         InstanceMethod("cudaMemory", &Addon::cuda_memory_),
+         InstanceMethod("cudaProducts", &Addon::cuda_products_), InstanceMethod("setBudget", &Addon::set_budget),
          InstanceMethod("load", &Addon::load), InstanceMethod("positional", &Addon::positional_)});
     // Threads must have ended before the environment's memory goes.
     napi_add_env_cleanup_hook(
@@ -91,6 +92,11 @@ class Addon : public Napi::Addon<Addon> {
               js::set(env, out, "total", static_cast<double>(memory.total));
               return out;
             })};
+  }
+
+  Napi::Value cuda_products_(const Napi::CallbackInfo& info) {
+    const napi_env env = info.Env();
+    return {env, js::guard(env, [&] { return js::string(env, cuda_products()); })};
   }
 
   Napi::Value set_budget(const Napi::CallbackInfo& info) {

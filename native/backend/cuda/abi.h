@@ -27,6 +27,9 @@ struct Api {
   void (*destroy)(void*);
   const char* (*device_name)(void*);
 
+  /** Where cuBLASLt comes from, or what is slower without it: a sentence. Opens it. */
+  const char* (*products)();
+
   void* (*take)(void*, size_t bytes, const char* what, Fault*);
   void (*give_back)(void*, void*);
   uint64_t (*free_bytes)(void*, Fault*);
@@ -67,7 +70,7 @@ inline void signature(char (&out)[96]) {
 #else
   const char* library = "libstdc++";
 #endif
-  std::snprintf(out, sizeof out, "6 %s %zu %zu %zu %zu %zu %d", library, sizeof(Config), sizeof(Weights),
+  std::snprintf(out, sizeof out, "7 %s %zu %zu %zu %zu %zu %d", library, sizeof(Config), sizeof(Weights),
                 sizeof(Step), sizeof(Tap), sizeof(SiteEdit), site_count);
 }
 

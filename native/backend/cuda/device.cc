@@ -299,6 +299,8 @@ CudaStatus cuda_status() {
   return status;
 }
 
+std::string cuda_products() { return cuda_status().state == State::ready ? api->products() : ""; }
+
 const char* name(State s) {
   switch (s) {
     case State::ready:

@@ -57,6 +57,7 @@ Api table() {
   };
   api.destroy = [](void* p) { delete static_cast<Cuda*>(p); };
   api.device_name = [](void* p) { return self(p).device_name(); };
+  api.products = lt_status;
   api.take = [](void* p, size_t n, const char* what, Fault* f) {
     return guard(f, [&] { return self(p).take(n, what); });
   };

@@ -15,6 +15,8 @@ struct CudaStatus {
 };
 /** Asks the driver; the answer of the first time stays, unless the device is lost meanwhile. */
 CudaStatus cuda_status();
+/** Where the products of long prompts come from, or what is slower without it; empty: there is no device. */
+std::string cuda_products();
 /** The code of a state, as `NativeInfo.cuda.state` has it. */
 const char* name(CudaStatus::State);
 

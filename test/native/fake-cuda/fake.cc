@@ -146,6 +146,7 @@ Api table() {
   };
   api.destroy = [](void* p) { delete static_cast<Fake*>(p); };
   api.device_name = [](void*) { return "a stand-in"; };
+  api.products = [] { return "no cuBLASLt"; };
   api.take = [](void*, size_t n, const char* what, Fault* f) {
     return guard(f, [&] { return take(n, what, false); });
   };
