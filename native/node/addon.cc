@@ -39,12 +39,12 @@ napi_value positional(napi_env env, napi_value config, napi_value positions) {
 class Addon : public Napi::Addon<Addon> {
  public:
   Addon(Napi::Env env, Napi::Object exports) : dispatch_(std::make_shared<Dispatch>(env)) {
-    DefineAddon(
-        exports,
-        {InstanceMethod("info", &Addon::info), InstanceMethod("cuda", &Addon::cuda),
-         InstanceMethod("cudaMemory", &Addon::cuda_memory_),
-         InstanceMethod("cudaProducts", &Addon::cuda_products_), InstanceMethod("setBudget", &Addon::set_budget),
-         InstanceMethod("load", &Addon::load), InstanceMethod("positional", &Addon::positional_)});
+    DefineAddon(exports,
+                {InstanceMethod("info", &Addon::info), InstanceMethod("cuda", &Addon::cuda),
+                 InstanceMethod("cudaMemory", &Addon::cuda_memory_),
+                 InstanceMethod("cudaProducts", &Addon::cuda_products_),
+                 InstanceMethod("setBudget", &Addon::set_budget), InstanceMethod("load", &Addon::load),
+                 InstanceMethod("positional", &Addon::positional_)});
     // Threads must have ended before the environment's memory goes.
     napi_add_env_cleanup_hook(
         env,

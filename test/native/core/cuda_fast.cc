@@ -1,5 +1,6 @@
-// The CUDA backend's fast mode: bf16 products on the tensor cores beside its exact mode; decode in fused kernels and queued ahead
-// beside the verbs, token by token; sampling on the device beside the host's; stored weights beside the CPU's, bit for bit.
+// The CUDA backend's fast mode: bf16 products on the tensor cores beside its exact mode; decode in fused
+// kernels and queued ahead beside the verbs, token by token; sampling on the device beside the host's; stored
+// weights beside the CPU's, bit for bit.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -17,7 +18,11 @@ using namespace fixture;
 
 constexpr Format int4s[] = {Format::int4_32, Format::int4_64, Format::int4_128};
 const char* name(Format f) {
-  return f == Format::f32 ? "f32" : f == Format::bf16 ? "bf16" : f == Format::int4_32 ? "int4 32" : f == Format::int4_64 ? "int4 64" : "int4 128";
+  return f == Format::f32       ? "f32"
+         : f == Format::bf16    ? "bf16"
+         : f == Format::int4_32 ? "int4 32"
+         : f == Format::int4_64 ? "int4 64"
+                                : "int4 128";
 }
 
 /** Shapes that the fused kernels take, none of them round. */
@@ -58,7 +63,8 @@ std::shared_ptr<Model> fast_model(const Config& c, const Values& values, Format 
   return model;
 }
 
-/** Root of the mean square of the difference over that of what is wanted; infinite where something is not finite or missing. */
+/** Root of the mean square of the difference over that of what is wanted; infinite where something is not
+ * finite or missing. */
 double relative(const Captured& got, const Captured& want) {
   const size_t n = want.data.used() / 4;
   if (got.data.used() != want.data.used() || got.rows != want.rows) return 1e30;
@@ -93,7 +99,11 @@ void stored() {
     // Groups that are nothing, all alike, beyond f16, or almost nothing.
     std::vector<float>& odd = values.begin()->second;
     for (size_t j = 0; j < odd.size(); ++j)
-      if (j / 16 % 7 == 3) odd[j] = j / 112 % 4 == 0 ? 0.0f : j / 112 % 4 == 1 ? -0.5f : j / 112 % 4 == 2 ? odd[j] * 1e7f : odd[j] * 1e-7f;
+      if (j / 16 % 7 == 3)
+        odd[j] = j / 112 % 4 == 0   ? 0.0f
+                 : j / 112 % 4 == 1 ? -0.5f
+                 : j / 112 % 4 == 2 ? odd[j] * 1e7f
+                                    : odd[j] * 1e-7f;
     for (const Format format : int4s) {
       const auto model = fast_model(c, values, format);
       bool same = true;
@@ -105,7 +115,8 @@ void stored() {
         const std::vector<float>& v = values.at(s.name);
         for (int64_t r = 0; r < m.rows; ++r)
           for (int64_t col = 0; col < m.cols; col += at.group)
-            int4_store_group(bytes.data(), at, r, col, [&](int64_t x) { return v[static_cast<size_t>(r * m.cols + x)]; });
+            int4_store_group(bytes.data(), at, r, col,
+                             [&](int64_t x) { return v[static_cast<size_t>(r * m.cols + x)]; });
         std::vector<float> got(v.size());
         model->backend->unpack(m, got.data(), 0, m.rows);
         for (int64_t r = 0; r < m.rows; ++r)
@@ -114,7 +125,8 @@ void stored() {
             same &= std::memcmp(&want, &got[static_cast<size_t>(r * m.cols + col)], 4) == 0;
           }
       }
-      check::that(same, std::string("CUDA stores the CPU's bits, ") + name(format) + ", model " + std::to_string(i));
+      check::that(
+          same, std::string("CUDA stores the CPU's bits, ") + name(format) + ", model " + std::to_string(i));
     }
   }
   // Random weights, drawn there and here.
@@ -155,8 +167,7 @@ void rounding() {
     const std::vector<int32_t> ids = random_ids(c, draw, 20 + draw.below(280));
     // The summary goes through the exact mode's attention kernel: without it the fast one runs.
     std::vector<CaptureSpec> sites = every_site(c);
-    if (seed % 2)
-      std::erase_if(sites, [](const CaptureSpec& s) { return s.site == Site::attn_summary; });
+    if (seed % 2) std::erase_if(sites, [](const CaptureSpec& s) { return s.site == Site::attn_summary; });
     const RunResult want = forward(exact, ids, sites);
     const RunResult got = forward(fast, ids, sites, {replay_of(want, c, static_cast<int>(ids.size()))});
     for (const Captured& w : want.captures) {
@@ -166,14 +177,15 @@ void rounding() {
         worst = d;
         where = "model " + std::to_string(seed) + " " + label(w.site, w.layer);
       }
-      check::that(d <= 0.03, "CUDA fast, model " + std::to_string(seed) + " " + name(format) + " " + label(w.site, w.layer) +
-                                 ": differs by " + std::to_string(d));
+      check::that(d <= 0.03, "CUDA fast, model " + std::to_string(seed) + " " + name(format) + " " +
+                                 label(w.site, w.layer) + ": differs by " + std::to_string(d));
     }
     const double kl = divergence(find(got, Site::logits, -1), find(want, Site::logits, -1), c.vocab);
     worst_kl = std::max(worst_kl, kl);
     check::that(kl <= 1e-3, "CUDA fast, model " + std::to_string(seed) + ": KL " + std::to_string(kl));
   }
-  std::printf("fast prefill: largest RMS difference %.2e (%s), largest KL %.2e\n", worst, where.c_str(), worst_kl);
+  std::printf("fast prefill: largest RMS difference %.2e (%s), largest KL %.2e\n", worst, where.c_str(),
+              worst_kl);
 }
 
 Generation generation(int tokens, double temperature = 0, uint64_t seed = 1) {
@@ -197,9 +209,10 @@ Edit by_hand(const Config& c) {
 std::vector<CaptureSpec> between(const Config& c) {
   std::vector<CaptureSpec> sites;
   for (const CaptureSpec& s : every_site(c))
-    for (const Site site : {Site::embed, Site::resid_pre, Site::attn_q, Site::attn_k, Site::attn_v, Site::attn_z, Site::resid_mid,
-                            Site::router_logits, Site::router_score, Site::router_choice, Site::expert_act, Site::shared_act,
-                            Site::mlp_act, Site::resid_post, Site::logits})
+    for (const Site site :
+         {Site::embed, Site::resid_pre, Site::attn_q, Site::attn_k, Site::attn_v, Site::attn_z,
+          Site::resid_mid, Site::router_logits, Site::router_score, Site::router_choice, Site::expert_act,
+          Site::shared_act, Site::mlp_act, Site::resid_post, Site::logits})
       if (s.site == site) sites.push_back(s);
   return sites;
 }
@@ -268,7 +281,8 @@ void ahead() {
       const RunResult got = forward(one, spec);
       spec.edits.push_back(by_hand(c));
       const RunResult want = forward(two, spec);
-      const std::string what = "CUDA ahead, model " + std::to_string(seed) + " " + name(format) + " set " + std::to_string(k);
+      const std::string what =
+          "CUDA ahead, model " + std::to_string(seed) + " " + name(format) + " set " + std::to_string(k);
       same_run(got, want, what, 1e-3);
       check::that(one.position == two.position, what + ": the same position");
     }
@@ -293,9 +307,11 @@ void stopping() {
     State one(model, 1, 200), two(model, 1, 200);
     const RunResult got = forward(one, spec);
     const std::string what = "CUDA ahead, stop, model " + std::to_string(seed);
-    check::that(std::string(got.reason) == "stop" && !got.ids.empty() && got.ids.back() == spec.generation->stop_ids[0],
+    check::that(std::string(got.reason) == "stop" && !got.ids.empty() &&
+                    got.ids.back() == spec.generation->stop_ids[0],
                 what + ": ends at the stop id");
-    check::that(std::equal(got.ids.begin(), got.ids.end(), whole.ids.begin()), what + ": the same tokens until then");
+    check::that(std::equal(got.ids.begin(), got.ids.end(), whole.ids.begin()),
+                what + ": the same tokens until then");
     // On from there, beside a sequence that never went further.
     std::vector<int32_t> all = ids;
     all.insert(all.end(), got.ids.begin(), got.ids.end());
@@ -335,9 +351,11 @@ void sampling() {
     same += r.ids[0] == want;
     check::that(r.rank.as<int32_t>()[0] == rank_of(logits.data(), c.vocab, r.ids[0]), "CUDA sampling: rank");
     const LogitRow row = logit_row(logits.data(), c.vocab);
-    check::near(r.logprob.as<float>()[0], logits[static_cast<size_t>(r.ids[0])] - row.lse, 1e-4, "CUDA sampling: logprob");
+    check::near(r.logprob.as<float>()[0], logits[static_cast<size_t>(r.ids[0])] - row.lse, 1e-4,
+                "CUDA sampling: logprob");
   }
-  check::that(same == count, "CUDA sampling draws the host's ids: " + std::to_string(same) + " of " + std::to_string(count));
+  check::that(same == count,
+              "CUDA sampling draws the host's ids: " + std::to_string(same) + " of " + std::to_string(count));
 }
 
 }  // namespace

@@ -165,15 +165,15 @@ Api table() {
   };
   api.download = api.upload;
   api.store = [](void*, const Matrix* m, void* dst, const void* rows, SourceType type, int64_t begin,
-                 int64_t end, Fault* f) {
-    return guard(f, [&] { return store(*m, dst, rows, type, begin, end); });
-  };
+                 int64_t end,
+                 Fault* f) { return guard(f, [&] { return store(*m, dst, rows, type, begin, end); }); };
   api.draw = [](void*, const Matrix* m, void* dst, const RandomFill* d, int64_t begin, int64_t end,
                 Fault* f) {
     guard(f, [&] {
       std::vector<float> rows;
       for (int64_t i = begin * m->cols; i < end * m->cols; ++i)
-        rows.push_back(d->std * normal4(d->seed, static_cast<uint64_t>(i / 4), d->slot)[static_cast<size_t>(i % 4)]);
+        rows.push_back(d->std *
+                       normal4(d->seed, static_cast<uint64_t>(i / 4), d->slot)[static_cast<size_t>(i % 4)]);
       store(*m, dst, rows.data(), SourceType::f32, begin, end);
     });
   };
@@ -187,7 +187,9 @@ Api table() {
   api.reserve = [](void* p, int rows, Fault* f) { guard(f, [&] { self(p).reserve(rows); }); };
   api.scratch_bytes = [](void* p) { return self(p).scratch_bytes(); };
   api.pinned_bytes = [](void* p) { return self(p).pinned_bytes(); };
-  api.verb = [](void* p, Verb v, const Step* s, int l, Fault* f) { guard(f, [&] { self(p).verb(v, *s, l); }); };
+  api.verb = [](void* p, Verb v, const Step* s, int l, Fault* f) {
+    guard(f, [&] { self(p).verb(v, *s, l); });
+  };
   api.head = [](void* p, const Step* s, const HeadOut* o, Fault* f) {
     guard(f, [&] { self(p).head(*s, *o); });
   };
