@@ -175,25 +175,24 @@ size_t part_bytes(int rows, int inputs) {
   const int blocks = blocks_for(rows), local = ((rows + 7) / 8 + blocks - 1) / blocks;
   return static_cast<size_t>(local * inputs * parts) * 64;
 }
-size_t up_bytes(int ring, int d, int ff, int experts) {
-  return static_cast<size_t>(ring) + part_bytes(ff, experts > 0 ? 2 : 1) +
+size_t up_bytes(size_t ring, int d, int ff, int experts) {
+  return ring + part_bytes(ff, experts > 0 ? 2 : 1) +
          static_cast<size_t>(Halves::bytes((d + 127) / 128 * 128)) + static_cast<size_t>(experts) * 4;
 }
-size_t down_bytes(int ring, int d, int ff, int inputs) {
-  return static_cast<size_t>(ring) + part_bytes(d, inputs) +
-         static_cast<size_t>(inputs * Halves::bytes((ff + 255) / 256 * 256));
+size_t down_bytes(size_t ring, int d, int ff, int inputs) {
+  return ring + part_bytes(d, inputs) + static_cast<size_t>(inputs * Halves::bytes((ff + 255) / 256 * 256));
 }
 
 template <int G, int N>
 void launch_up(const DecodeFfn& f, cudaStream_t stream) {
-  const size_t bytes = up_bytes(StreamTile<G>::ring, f.d, f.ff, f.experts);
+  const size_t bytes = up_bytes(stream_ring<G>(), f.d, f.ff, f.experts);
   allow_shared(reinterpret_cast<const void*>(up<G, N>), bytes);
   launch_after(up<G, N>, dim3(static_cast<unsigned>(blocks_for(f.ff))), stream_threads, bytes, true, stream,
                "route_ffn", f);
 }
 template <int G, int N>
 void launch_down(const DecodeFfn& f, cudaStream_t stream) {
-  const size_t bytes = down_bytes(StreamTile<G>::ring, f.d, f.ff, f.experts > 0 ? 2 : 1);
+  const size_t bytes = down_bytes(stream_ring<G>(), f.d, f.ff, f.experts > 0 ? 2 : 1);
   allow_shared(reinterpret_cast<const void*>(down<G, N>), bytes);
   launch_after(down<G, N>, dim3(static_cast<unsigned>(blocks_for(f.d))), stream_threads, bytes, true, stream,
                "ffn_down", f);
@@ -203,8 +202,8 @@ void launch_down(const DecodeFfn& f, cudaStream_t stream) {
 
 bool decode_ffn_fits(int d, int ff, int experts) {
   return d <= 8 * stream_threads && ff <= 16 * stream_threads &&
-         fits_shared(std::max(up_bytes(StreamTile<32>::ring, d, ff, experts),
-                              down_bytes(StreamTile<32>::ring, d, ff, experts > 0 ? 2 : 1)));
+         fits_shared(std::max(up_bytes(stream_ring<32>(), d, ff, experts),
+                              down_bytes(stream_ring<32>(), d, ff, experts > 0 ? 2 : 1)));
 }
 
 void launch_decode_up(const DecodeFfn& f, int group, cudaStream_t stream) {

@@ -33,6 +33,20 @@ void allow_shared(const void* kernel, size_t bytes) {
   now = bytes;
 }
 
+int stream_stages_here() {
+#if defined(MOESCOPE_STREAM_STAGES)
+  return MOESCOPE_STREAM_STAGES;
+#else
+  static const int stages = [] {
+    int device = 0, major = 0;
+    (void)cudaGetDevice(&device);
+    (void)cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+    return major >= 9 ? 4 : 2;
+  }();
+  return stages;
+#endif
+}
+
 namespace {
 
 /** Columns of x as its two streams read it: both halves whole tiles. */
@@ -47,7 +61,7 @@ template <int G>
 Cut cut(int cols, int units, int blocks) {
   const int local = (units + blocks - 1) / blocks;
   Cut c{local <= stream_warps ? 4 : 1, half_tiles(cols), 0};
-  c.shared = StreamTile<G>::ring + static_cast<size_t>(local * c.parts) * 64 +
+  c.shared = stream_ring<G>() + static_cast<size_t>(local * c.parts) * 64 +
              static_cast<size_t>(Halves::bytes(256 * c.steps));
   return c;
 }

@@ -27,6 +27,13 @@ bool linear_fits(int64_t rows, int64_t cols);
 /** `follows`: may begin before the kernel before it is done (Hopper). */
 void launch_linear(const Linear&, int group, int rows, bool follows, cudaStream_t);
 
+/** Stages of a stream on the device in use. */
+int stream_stages_here();
+/** Bytes of its ring. */
+template <int G>
+size_t stream_ring() {
+  return static_cast<size_t>(stream_warps * stream_stages_here() * StreamTile<G>::stage);
+}
 /** Starts a kernel that begins with `after_predecessor`'s part while the one before it ends, where the device
  * can. */
 template <class... Arguments, class... Given>
@@ -41,7 +48,7 @@ void launch_after(void (*kernel)(Arguments...), dim3 grid, int threads, size_t s
   attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
   attribute.val.programmaticStreamSerializationAllowed = 1;
   config.attrs = &attribute;
-  config.numAttrs = follows ? 1 : 0;
+  config.numAttrs = follows && stream_stages_here() > 2 ? 1 : 0;  // from Hopper on
   check(cudaLaunchKernelEx(&config, kernel, static_cast<Arguments>(given)...), what);
 }
 

@@ -18,13 +18,22 @@
 
 namespace moescope::cuda {
 
-constexpr int stream_warps = 32, stream_threads = 32 * stream_warps, stream_stages = 4;
+constexpr int stream_warps = 32, stream_threads = 32 * stream_warps;
+/** Steps that are on their way or worked on; what shared memory has room for. */
+#if defined(MOESCOPE_STREAM_STAGES)
+constexpr int stream_stages = MOESCOPE_STREAM_STAGES;
+#elif defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
+constexpr int stream_stages = 2;
+#else
+constexpr int stream_stages = 4;
+#endif
 
 /** A group's codes come in one step; its scales follow from the format. */
 template <int G>
 struct StreamTile {
   static constexpr int groups = 128 / G, codes = 512, scales = 16 * groups;
   static constexpr int stage = 2 * (codes + scales);
+  /** Of device code: it depends on what that is compiled for. */
   static constexpr int ring = stream_warps * stream_stages * stage;
 };
 

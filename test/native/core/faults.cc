@@ -192,7 +192,9 @@ void running(bool fast) {
     if (++heard == 7) ear.control.cancel = true;
   };
   const RunResult cut = run(talk, talking, ear);
-  check::that(std::string(cut.reason) == "cancel" && cut.ids.size() >= 6 && cut.ids.size() <= 7,
+  // A device that runs ahead finishes the steps that were on their way.
+  const size_t most = 7 + static_cast<size_t>(m->backend->ahead_most());
+  check::that(std::string(cut.reason) == "cancel" && cut.ids.size() >= 6 && cut.ids.size() <= most,
               "a cancelled generation ends with cancel");
   check::that(cut.rows == static_cast<int64_t>(30 + cut.ids.size()) && talk.position[0] == cut.rows,
               "with whole rows");
