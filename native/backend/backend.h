@@ -241,6 +241,8 @@ class Backend {
   /** Rows [begin, end) as f32, one after the other. */
   virtual void unpack(const Matrix&, float* dst, int64_t begin, int64_t end) const = 0;
 
+  /** All weights are there: what only loading needs may go. */
+  virtual void loaded() {}
   /** Of an element of keys and values. */
   virtual size_t kv_bytes() const { return sizeof(float); }
 

@@ -48,6 +48,7 @@ class Loader {
     for (const std::string& path : spec_.files) model_->files.emplace_back(path);
     place();
     fill();
+    model_->backend->loaded();
     const auto mapped = [](const Slot& s) { return s.matrix->mapped; };
     if (std::none_of(model_->slots.begin(), model_->slots.end(), mapped)) model_->files.clear();
     return std::move(model_);

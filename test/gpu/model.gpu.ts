@@ -129,8 +129,11 @@ test("prefill, decode and a profile are stopped, and the model goes on", async (
   using m = await Model.load("tiny-scout", { device: "cuda" });
   const want = (await m.run(TEXT, { capture: at.logits })).get(at.logits).data.slice();
   await stopped("prefill", (signal) => m.run(LONG, { signal, capture: [] }));
-  await stopped("decode", (signal) => m.generate(TEXT, { signal, maxTokens: 1_000_000, capture: [] }));
-  await stopped("profile", (signal) => m.profile(TEXT, { signal, maxTokens: 100_000, repeat: 100 }));
+  // Without an id that ends it.
+  using endless = await Model.random({ ...m.config.hf, eos_token_id: 100_000 }, { device: "cuda" });
+  const prompt = { ids: LONG.ids.slice(0, 50) };
+  await stopped("decode", (signal) => endless.generate(prompt, { signal, maxTokens: 1_000_000, capture: [] }));
+  await stopped("profile", (signal) => endless.profile(prompt, { signal, maxTokens: 100_000, repeat: 100 }));
   assert.deepEqual((await m.run(TEXT, { capture: at.logits })).get(at.logits).data, want);
 });
 

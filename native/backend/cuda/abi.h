@@ -44,6 +44,7 @@ struct Api {
                    Fault*);
   void (*draw)(void*, const Matrix*, void* dst, const RandomFill*, int64_t begin, int64_t end, Fault*);
   void (*unpack)(void*, const Matrix*, float* dst, int64_t begin, int64_t end, Fault*);
+  void (*loaded)(void*);
   size_t (*kv_bytes)(void*);
 
   void (*reserve)(void*, int rows, Fault*);
@@ -70,7 +71,7 @@ inline void signature(char (&out)[96]) {
 #else
   const char* library = "libstdc++";
 #endif
-  std::snprintf(out, sizeof out, "7 %s %zu %zu %zu %zu %zu %d", library, sizeof(Config), sizeof(Weights),
+  std::snprintf(out, sizeof out, "8 %s %zu %zu %zu %zu %zu %d", library, sizeof(Config), sizeof(Weights),
                 sizeof(Step), sizeof(Tap), sizeof(SiteEdit), site_count);
 }
 

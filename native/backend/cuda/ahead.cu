@@ -174,6 +174,7 @@ void Cuda::ahead_end(float* logits) {
   download(logits, over ? queue.kept_logits.as<float>() : a.logits,
            static_cast<size_t>(c.vocab) * sizeof(float));
   queue.drop_graph();
+  count_scratch();
   queue.places.clear();
   ahead_active_ = false;
 }

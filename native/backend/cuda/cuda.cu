@@ -120,7 +120,12 @@ void Cuda::reserve(int rows) {
   all();
   rows_ = rows;
   head_rows_ = head_rows;
-  scratch_bytes_ = block_.bytes();
+  count_scratch();
+}
+
+void Cuda::count_scratch() {
+  scratch_bytes_ = block_.bytes() + widened_.bytes() + x16_.bytes() + sorted_.bytes() + lt_.bytes() +
+                   (queue_ ? queue_->bytes() : 0);
 }
 
 /** Work is queued at most two layers ahead when tiles are large, so that a stop takes effect soon. */

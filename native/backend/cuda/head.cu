@@ -94,6 +94,7 @@ NonFinite Cuda::finish(const Step& s) {
       if (bad[l] != INT32_MAX) found = {bad[l] / 64, static_cast<int>(l) - 1, static_cast<Site>(bad[l] % 64)};
   });
   outbox_.deliver(stream_);
+  count_scratch();
   pinned_bytes_ = outbox_.pinned_bytes() + step_.pinned_bytes();
   return found;
 }

@@ -83,6 +83,7 @@ Api table() {
   api.unpack = [](void* p, const Matrix* m, float* dst, int64_t begin, int64_t end, Fault* f) {
     guard(f, [&] { self(p).unpack(*m, dst, begin, end); });
   };
+  api.loaded = [](void* p) { self(p).loaded(); };
   api.kv_bytes = [](void* p) { return self(p).kv_bytes(); };
   api.reserve = [](void* p, int rows, Fault* f) { guard(f, [&] { self(p).reserve(rows); }); };
   api.scratch_bytes = [](void* p) { return self(p).scratch_bytes(); };

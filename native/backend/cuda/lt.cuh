@@ -24,6 +24,8 @@ class Lt {
   bool multiply(const uint16_t* w, const uint16_t* x, float* y, int64_t m, int64_t n, int64_t k,
                 int64_t y_stride, cudaStream_t);
 
+  size_t bytes() const { return workspace_.bytes(); }
+
  private:
   struct Plan;
   const Plan* plan(int64_t m, int64_t n, int64_t k, int64_t y_stride);

@@ -38,6 +38,14 @@ struct Queue {
     if (graph) (void)cudaGraphExecDestroy(graph);
     graph = nullptr;
   }
+  /** Of the device's memory. */
+  size_t bytes() const {
+    size_t sum = 0;
+    for (const auto* b : {&row_memory, &arrived, &routing, &attention_parts, &parts, &kept_logits, &mass,
+                          &stop_ids, &variants, &late})
+      sum += b->bytes();
+    return sum;
+  }
   Row* row() const { return row_memory.as<Row>(); }
   /** Logits, score and choice of a layer's router. */
   static int64_t routing_width(const Config& c) { return c.experts + 2; }

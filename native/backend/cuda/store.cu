@@ -105,6 +105,11 @@ void Cuda::give_stage(std::unique_ptr<Stage> stage) {
   stages_.push_back(std::move(stage));
 }
 
+void Cuda::loaded() {
+  const std::lock_guard lock(stages_mutex_);
+  stages_.clear();
+}
+
 int64_t Cuda::store(const Matrix& m, void* dst, const void* rows, SourceType type, int64_t begin,
                     int64_t end) {
   use();

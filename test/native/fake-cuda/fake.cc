@@ -180,6 +180,7 @@ Api table() {
   api.unpack = [](void*, const Matrix* m, float* dst, int64_t begin, int64_t end, Fault* f) {
     guard(f, [&] { load_rows(*m, dst, begin, end); });
   };
+  api.loaded = [](void*) {};
   api.kv_bytes = [](void*) { return sizeof(float); };
   // It draws nothing by itself.
   api.ahead = [](void*, const Step*, const Ahead*, Fault*) { return false; };
