@@ -167,7 +167,10 @@ __global__ void __launch_bounds__(threads) draw(const __grid_constant__ Logits l
   told.id = id;
   told.logprob = l.logits[id] - before.lse;
   told.rank = rank;
-  l.row->done = before.done || (before.step > 0 && stops(l, before.id));
+  const bool over = before.step > 0 && stops(l, before.id);
+  // The row stays where it was: it leaves nothing behind, and sees nothing that was not written.
+  if (over && !before.done) --l.row->position;
+  l.row->done = before.done || over;
   l.row->id = id;
 }
 
@@ -231,7 +234,7 @@ __global__ void __launch_bounds__(know_threads) know(const __grid_constant__ Log
   out.entropy = row.entropy;
   out.lse = row.lse;
   out.finite = !wrong && isfinite(row.lse);
-  ++row.position;
+  if (!row.done) ++row.position;
   ++row.step;
   row.variant = l.variants ? l.variants[row.step] : 0;
 }
