@@ -37,6 +37,7 @@ const FOLDERS = [
   "dist/engine",
   "dist/kernel",
   "dist/test/gpu",
+  "dist/test/parity/checkpoint.js",
   "dist/test/bench",
   "notebooks/models/tiny-scout",
 ];
@@ -44,6 +45,7 @@ const FOLDERS = [
 const LEFT_OUT = ["Jupyter", "plugin", "Chromium", "types"];
 const FILES = [
   "LICENSE",
+  "test/parity/cases.json",
   "build/native/moescope.node",
   "build/native/libmoescope-cuda.so",
   "build/native/native-tests",

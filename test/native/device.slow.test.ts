@@ -16,7 +16,7 @@ test("the core's tests of a device pass on the stand-in", () => {
   assert.match(stdout, /device +\d+ checks.*lost +\d+ checks.*[1-9]\d* passed, 0 failed/s);
 });
 
-for (const name of ["model", "memory", "profile", "lost"])
+for (const name of ["model", "cases", "memory", "profile", "lost"])
   test(`test/gpu/${name}.gpu.ts passes on the stand-in`, () => {
     // A test process of its own: node:test's variables would make it report to this one instead.
     const { NODE_TEST_CONTEXT: _, ...own } = env;
