@@ -23,7 +23,8 @@ export function layerParameters(f: ModelFacts, layer: LayerFacts): { attention: 
   return { attention, ffn };
 }
 
-const BYTES: Record<string, number> = {
+/** Of a weight, scales included, by the format's name. */
+export const BYTES_A_WEIGHT: Readonly<Record<string, number>> = {
   f32: 4,
   bf16: 2,
   int4_32: 0.5 + 2 / 32,
@@ -135,7 +136,7 @@ export function architectureSvg(f: ModelFacts, o: Loaded = {}): string {
   y += 20;
   const each = Math.min(80, (WIDTH - 2 * PAD - 60) / f.layers.length);
   const gap = each > 12 ? 3 : 1;
-  const perWeight = BYTES[f.weights] ?? 2;
+  const perWeight = BYTES_A_WEIGHT[f.weights] ?? 2;
   const sizes = f.layers.map((l) => layerParameters(f, l));
   const tallest = Math.max(...sizes.map((s) => s.ffn));
   const [top, room] = [y, 62];

@@ -33,7 +33,7 @@ export class Profile {
     return this.data.decode;
   }
 
-  /** GB/s: what a copy on the device moves (read plus written), or what this machine reads. NaN: there was no room to measure it. */
+  /** GB/s that are read from memory, the device's or this machine's. NaN: there was no room to measure it. */
   get limit(): number {
     return this.data.limit > 0 ? this.data.limit / 1e9 : Number.NaN;
   }

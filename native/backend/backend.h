@@ -278,7 +278,7 @@ class Backend {
   virtual void ahead_queue() {}
   /** The oldest step on its way (with `profile` its laps are noted, too: see there); what its taps keep goes
    * where `to` now says. */
-  virtual Drawn ahead_wait(const Step&) { return {}; }
+  virtual Drawn ahead_wait() { return {}; }
   /** The end: the logits of the last row that was waited for, [vocab]. Steps beyond leave no trace, if that
    * row had a stop id or none are on their way. */
   virtual void ahead_end(float* /*logits*/) {}

@@ -18,9 +18,7 @@ void Runner::generate(const Generation& g) {
     know_target(0, row, id);
     result_.ids.push_back(id);
     if (watch_.token) watch_.token(id);
-    const int32_t position = static_cast<int32_t>(state_.position[0]);
-    segments_.push_back({0, 1, position, state_.kv(0)});
-    rows_.push_back({spec_.first_row + row, -1, 0, position, step, id});
+    collect(step, state_.position[0], id);
     try {
       tile();
     } catch (const Error&) {
@@ -37,29 +35,33 @@ void Runner::generate(const Generation& g) {
   result_.reason = "length";
 }
 
+/** The row of a generated token. */
+TileRow Runner::row_of(int step, int64_t position, int32_t id) const {
+  return {spec_.first_row + batch_rows_ + step, -1, 0, static_cast<int32_t>(position), step, id};
+}
+
+/** A tile of that row alone. */
+void Runner::collect(int step, int64_t position, int32_t id) {
+  rows_ = {row_of(step, position, id)};
+  segments_ = {{0, 1, position, state_.kv(0)}};
+}
+
 /** The same where the device draws for itself: several steps are on their way while the host reads the
  * oldest. False: it does not, and nothing has happened. */
 bool Runner::generate_ahead(const Generation& g) {
   const Clock::time_point start = Clock::now();
   const int most = static_cast<int>(std::min<int64_t>(g.max_tokens, state_.context() - state_.position[0]));
   if (most < 1 || backend_.ahead_most() == 0 || !edits_.ahead()) return false;
-  const auto row_of = [&](int step) {
-    const int32_t t = spec_.first_row + batch_rows_ + step;
-    return TileRow{t, -1, 0, static_cast<int32_t>(state_.position[0]) + step, step, 0};
-  };
+  const int64_t first = state_.position[0];
   std::vector<uint16_t> variants;
   if (!edits_.empty()) {
     TileRows rows;
-    for (int i = 0; i < most; ++i) rows.push_back(row_of(i));
+    for (int i = 0; i < most; ++i) rows.push_back(row_of(i, first + i, 0));
     EditTables tables;
     edits_.prepare(rows, tables);
     variants.assign(tables.variant, tables.variant + most);
   }
-  const auto collect = [&](const TileRow& row) {
-    rows_ = {row};
-    segments_ = {{0, 1, row.position, state_.kv(0)}};
-  };
-  collect(row_of(0));
+  collect(0, first, 0);
   describe();
   const Ahead ahead{g.sampling,
                     g.stop_ids.data(),
@@ -74,8 +76,6 @@ bool Runner::generate_ahead(const Generation& g) {
     segments_.clear();
     return false;
   }
-  const int64_t first = state_.position[0];
-  const int32_t first_t = row_of(0).t;
   bool stopped = false;
   int queued = 0;
   for (int done = 0; !stopped; ++done) {
@@ -85,9 +85,9 @@ bool Runner::generate_ahead(const Generation& g) {
       ++queued;
     }
     if (done == queued) break;
-    rows_ = {{first_t + done, -1, 0, static_cast<int32_t>(first) + done, done, 0}};
+    rows_ = {row_of(done, first + done, 0)};
     captures_.prepare(rows_);
-    const Drawn drawn = backend_.ahead_wait(step_);
+    const Drawn drawn = backend_.ahead_wait();
     if (!drawn.finite) {
       backend_.ahead_end(state_.last(0));
       find_nonfinite(drawn.id, done);
@@ -110,10 +110,9 @@ bool Runner::generate_ahead(const Generation& g) {
 
 /** The row once more by the verbs, which say where it was. */
 void Runner::find_nonfinite(int32_t id, int step) {
-  const int32_t position = static_cast<int32_t>(state_.position[0]);
+  const int64_t position = state_.position[0];
   state_.predicts[0] = 0;
-  rows_ = {{spec_.first_row + batch_rows_ + step, -1, 0, position, step, id}};
-  segments_ = {{0, 1, position, state_.kv(0)}};
+  collect(step, position, id);
   tile();
   fail(Code::nonfinite, "logits", "position " + std::to_string(position) + " has a value that is not finite");
 }

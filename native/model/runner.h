@@ -43,6 +43,8 @@ class Runner {
   void generate(const Generation&);
   bool generate_ahead(const Generation&);
   [[noreturn]] void find_nonfinite(int32_t id, int step);
+  TileRow row_of(int step, int64_t position, int32_t id) const;
+  void collect(int step, int64_t position, int32_t id);
   void took(const Drawn&, int step);
   int32_t sample(const Sampling&, int step);
   void know_target(int sequence, int row, int32_t id);

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { inspect } from "node:util";
 import { Model } from "../../engine/index.ts";
 
-test("a profile tells each verb of both phases, beside the copy rate", async () => {
+test("a profile tells each verb of both phases, beside the read rate", async () => {
   using m = await Model.load("tiny-scout", { device: "cuda" });
   const p = await m.profile(undefined, { maxTokens: 8 });
   const rows = p.table.toArray();

@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "backend/backend.h"
+#include "model/work.h"
 
 namespace moescope::cuda {
 
@@ -15,8 +16,6 @@ struct Fault {
   char where[96] = {};
   char what[416] = {};
 };
-
-enum class Verb : int { embed, qkv, attend, out, route_ffn, ffn_down };
 
 struct Api {
   /** What both sides must agree on, as `signature` says it. */
@@ -50,6 +49,7 @@ struct Api {
   void (*reserve)(void*, int rows, Fault*);
   size_t (*scratch_bytes)(void*);
   size_t (*pinned_bytes)(void*);
+  /** All but head and sample. */
   void (*verb)(void*, Verb, const Step*, int layer, Fault*);
   void (*head)(void*, const Step*, const HeadOut*, Fault*);
   NonFinite (*finish)(void*, const Step*, Fault*);
@@ -71,7 +71,7 @@ inline void signature(char (&out)[96]) {
 #else
   const char* library = "libstdc++";
 #endif
-  std::snprintf(out, sizeof out, "8 %s %zu %zu %zu %zu %zu %d", library, sizeof(Config), sizeof(Weights),
+  std::snprintf(out, sizeof out, "9 %s %zu %zu %zu %zu %zu %d", library, sizeof(Config), sizeof(Weights),
                 sizeof(Step), sizeof(Tap), sizeof(SiteEdit), site_count);
 }
 

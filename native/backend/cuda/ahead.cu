@@ -154,12 +154,7 @@ Drawn Cuda::ahead_wait() {
     const int32_t to = tap->to[0];
     if (to < 0) continue;
     const float* from = reinterpret_cast<const float*>(at + entry.second.at);
-    const int32_t* chosen = reinterpret_cast<const int32_t*>(from + tap->width);
-    if (tap->experts &&
-        std::none_of(chosen, chosen + c.topk, [&](int32_t e) { return tap->experts[e] != 0; }))
-      continue;
-    if (tap->kept) tap->kept[to] = 1;
-    std::copy_n(from, tap->width, tap->data + to * tap->width);
+    deliver_row(*tap, to, from, reinterpret_cast<const int32_t*>(from + tap->width), c.topk);
   }
   ++queue.waited;
   return {told.id, told.logprob, told.rank, told.entropy, told.lse, told.finite != 0};

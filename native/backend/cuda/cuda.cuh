@@ -115,11 +115,11 @@ class Cuda {
     multiply(weight, x, y, rows * c.topk, a.choice);
   }
 
-  // wide.cu: the same by cuBLASLt, activations rounded to bf16; y_stride: between rows of y.
+  // wide.cu: the same by cuBLASLt, activations rounded to bf16.
   bool wide_ok(const Weight&);
-  void multiply_wide(const Weight&, const float* x, float* y, int m, int64_t y_stride);
+  void multiply_wide(const Weight&, const float* x, float* y, int m);
   void multiply_experts_wide(const Weight&, const float* x, float* y, int m);
-  void multiply_16(const Matrix&, const uint16_t* x, float* y, int m, int64_t y_stride);
+  void multiply_16(const Matrix&, const uint16_t* x, float* y, int m);
   void counts_to_host();
 
   // rows.cu

@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "backend/cuda/angle.cuh"
 #include "backend/cuda/convert.cuh"
 #include "backend/cuda/cuda.cuh"
+#include "backend/cuda/launch.cuh"
 #include "backend/cuda/linear.cuh"
 #include "backend/cuda/queue.cuh"
 #include "model/positional.h"
@@ -29,16 +31,12 @@ __global__ void begin_row(float* x, const W* table, const Row* row, int d, float
   for (int i = t; i < d; i += row_threads) x[i] = element(table, int64_t{row->id} * d + i);
   for (int i = t; i < arrived_count; i += row_threads) arrived[i] = 0;
   for (int j = t; j < half; j += row_threads) {
-    if (frequency) {
-      const double angle = static_cast<double>(__fmul_rn(static_cast<float>(row->position), frequency[j]));
-      cos_out[j] = static_cast<float>(cos(angle)), sin_out[j] = static_cast<float>(sin(angle));
-    } else {
-      const double p = row->position, own = chunk > 0 ? row->position % chunk : p;
-      cos_out[j] = static_cast<float>(cos(own * frequency64[j])),
-      sin_out[j] = static_cast<float>(sin(own * frequency64[j]));
-      cos_global[j] = static_cast<float>(cos(p * frequency64[j])),
-      sin_global[j] = static_cast<float>(sin(p * frequency64[j]));
-    }
+    const Turn own = frequency ? turn_hf(row->position, frequency[j])
+                               : turn_accurate(row->position, frequency64[j], chunk);
+    cos_out[j] = own.cos, sin_out[j] = own.sin;
+    if (frequency) continue;
+    const Turn global = turn_accurate(row->position, frequency64[j], 0);
+    cos_global[j] = global.cos, sin_global[j] = global.sin;
   }
 }
 
@@ -107,7 +105,7 @@ void Cuda::decode_attention_layer(const Step& s, int l) {
   attention.heads = c.heads, attention.kv_heads = c.kv_heads, attention.head_dim = c.head_dim;
   attention.splits = decode_splits(c);
   attention.chunk = c.chunks(l) ? c.chunk : 0;
-  attention.scale = static_cast<float>(1.4426950408889634 / std::sqrt(static_cast<double>(c.head_dim)));
+  attention.scale = static_cast<float>(log2_of_e / std::sqrt(static_cast<double>(c.head_dim)));
   attention.eps = c.eps, attention.rope = kind(l).rope, attention.norm = c.qk_norm;
   launch_decode_attention(attention, stream_);
   watch(s, Site::attn_z, l, a.z);

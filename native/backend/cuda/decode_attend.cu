@@ -12,7 +12,7 @@
 
 #include "backend/cuda/cuda.cuh"
 #include "backend/cuda/decode.cuh"
-#include "backend/cuda/linear.cuh"
+#include "backend/cuda/launch.cuh"
 
 namespace moescope::cuda {
 namespace {
@@ -221,7 +221,7 @@ __global__ void __launch_bounds__(threads) attend(const __grid_constant__ Decode
     for (int i = 16; i > 0; i /= 2) top = fmaxf(top, __shfl_xor_sync(all_lanes, top, i));
     const float shrink = own_top == -INFINITY ? 0.0f : exp2f(own_top - top), sum = warp_sum(shrink * own_sum);
     if (there) share[h * a.splits + lane] = shrink / sum;
-    if (lane == 0) a.lse[int64_t{kv} * H + h] = (top + log2f(sum)) * 0.6931471805599453f;
+    if (lane == 0) a.lse[int64_t{kv} * H + h] = (top + log2f(sum)) * ln_of_2;
   }
   __syncthreads();
   for (int i = t * 4; i < H * HD; i += threads * 4) {

@@ -13,7 +13,7 @@
 #include "backend/cpu/route.h"
 #include "backend/cuda/cuda.cuh"
 #include "backend/cuda/decode.cuh"
-#include "backend/cuda/linear.cuh"
+#include "backend/cuda/launch.cuh"
 
 namespace moescope::cuda {
 namespace {
@@ -210,17 +210,17 @@ bool decode_ffn_fits(int d, int ff, int experts) {
 }
 
 void launch_decode_up(const DecodeFfn& f, int group, cudaStream_t stream) {
-  const bool five = f.d <= 5 * stream_threads;
-  if (group == 32) five ? launch_up<32, 5>(f, stream) : launch_up<32, 8>(f, stream);
-  else if (group == 64) five ? launch_up<64, 5>(f, stream) : launch_up<64, 8>(f, stream);
-  else five ? launch_up<128, 5>(f, stream) : launch_up<128, 8>(f, stream);
+  by_group(group, [&](auto g) {
+    if (f.d <= 5 * stream_threads) launch_up<g, 5>(f, stream);
+    else launch_up<g, 8>(f, stream);
+  });
 }
 
 void launch_decode_down(const DecodeFfn& f, int group, cudaStream_t stream) {
-  const bool eight = f.ff <= 8 * stream_threads;
-  if (group == 32) eight ? launch_down<32, 8>(f, stream) : launch_down<32, 16>(f, stream);
-  else if (group == 64) eight ? launch_down<64, 8>(f, stream) : launch_down<64, 16>(f, stream);
-  else eight ? launch_down<128, 8>(f, stream) : launch_down<128, 16>(f, stream);
+  by_group(group, [&](auto g) {
+    if (f.ff <= 8 * stream_threads) launch_down<g, 8>(f, stream);
+    else launch_down<g, 16>(f, stream);
+  });
 }
 
 }  // namespace moescope::cuda

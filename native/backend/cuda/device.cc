@@ -18,7 +18,6 @@ namespace {
 
 using cuda::Api;
 using cuda::Fault;
-using cuda::Verb;
 using State = CudaStatus::State;
 
 /** The library's CUDA runtime needs this driver interface at least. */
@@ -104,9 +103,7 @@ void check(const Fault& fault, const std::string& place = "") {
 }
 
 std::string place_of(Verb verb, int layer) {
-  constexpr const char* names[] = {"embed", "qkv", "attend", "out", "route_ffn", "ffn_down"};
-  const std::string name = names[static_cast<int>(verb)];
-  return layer < 0 ? name : name + " of layer " + std::to_string(layer);
+  return layer < 0 ? name(verb) : name(verb) + (" of layer " + std::to_string(layer));
 }
 
 /** Rows [begin, end) one after the other. */
@@ -243,7 +240,7 @@ class Device final : public Backend {
     api->ahead_queue(self_, &fault);
     check(fault);
   }
-  Drawn ahead_wait(const Step&) override {
+  Drawn ahead_wait() override {
     Call fault;
     const Drawn drawn = api->ahead_wait(self_, &fault);
     check(fault);

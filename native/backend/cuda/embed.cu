@@ -1,5 +1,6 @@
 // embed: x = a row of the table, or the given one: rows * d * (bytes of a weight + 4). It also begins the
 // tile: its tables are sent, and the rotations of its positions made, which are the same in every layer.
+#include "backend/cuda/angle.cuh"
 #include "backend/cuda/convert.cuh"
 #include "backend/cuda/cuda.cuh"
 
@@ -19,25 +20,23 @@ __global__ void look_up(float* x, const W* table, const int32_t* ids, const floa
     x[i] = row >= 0 ? given[int64_t{row} * d + i] : element(table, int64_t{ids[r]} * d + i);
 }
 
-/** cos and sin of Hugging Face's angles: the f32 product of position and frequency. A block a row. */
+/** cos and sin of Hugging Face's angles. A block a row. */
 __global__ void angles_hf(float* cos_out, float* sin_out, const int32_t* positions, const float* frequency,
                           int half) {
   for (int j = static_cast<int>(threadIdx.x); j < half; j += static_cast<int>(blockDim.x)) {
-    const double angle =
-        static_cast<double>(__fmul_rn(static_cast<float>(positions[blockIdx.x]), frequency[j]));
-    cos_out[int64_t{blockIdx.x} * half + j] = static_cast<float>(cos(angle));
-    sin_out[int64_t{blockIdx.x} * half + j] = static_cast<float>(sin(angle));
+    const Turn t = turn_hf(positions[blockIdx.x], frequency[j]);
+    cos_out[int64_t{blockIdx.x} * half + j] = t.cos;
+    sin_out[int64_t{blockIdx.x} * half + j] = t.sin;
   }
 }
 
-/** The same in doubles, the position counted from the chunk's start (chunk 0: absolute). */
+/** The accurate ones. A block a row. */
 __global__ void angles_accurate(float* cos_out, float* sin_out, const int32_t* positions,
                                 const double* frequency, int half, int64_t chunk) {
-  const int64_t p = chunk > 0 ? positions[blockIdx.x] % chunk : positions[blockIdx.x];
   for (int j = static_cast<int>(threadIdx.x); j < half; j += static_cast<int>(blockDim.x)) {
-    const double angle = static_cast<double>(p) * frequency[j];
-    cos_out[int64_t{blockIdx.x} * half + j] = static_cast<float>(cos(angle));
-    sin_out[int64_t{blockIdx.x} * half + j] = static_cast<float>(sin(angle));
+    const Turn t = turn_accurate(positions[blockIdx.x], frequency[j], chunk);
+    cos_out[int64_t{blockIdx.x} * half + j] = t.cos;
+    sin_out[int64_t{blockIdx.x} * half + j] = t.sin;
   }
 }
 

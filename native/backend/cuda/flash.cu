@@ -8,7 +8,7 @@
 #include <cmath>
 
 #include "backend/cuda/cuda.cuh"
-#include "backend/cuda/linear.cuh"
+#include "backend/cuda/launch.cuh"
 
 namespace moescope::cuda {
 namespace {
@@ -183,7 +183,7 @@ __global__ void __launch_bounds__(threads) flash(Flash f) {
     for (int i = 0; i < HD / 8; ++i)
       *reinterpret_cast<float2*>(z + 8 * i + 2 * t) =
           make_float2(out[i][2 * half] / sum[half], out[i][2 * half + 1] / sum[half]);
-    if (t == 0) f.lse[r * f.heads + h] = (top[half] + log2f(sum[half])) * 0.6931471805599453f;
+    if (t == 0) f.lse[r * f.heads + h] = (top[half] + log2f(sum[half])) * ln_of_2;
   }
 }
 
@@ -209,7 +209,7 @@ void Cuda::flash(const Segment& g, int l) {
   f.heads = c.heads, f.kv_heads = c.kv_heads, f.row0 = g.row, f.count = g.count;
   f.seen = (c.chunks(l) ? g.position % c.chunk : g.position) + 1;
   f.slots = kv.slots;
-  f.scale = static_cast<float>(1.4426950408889634 / std::sqrt(static_cast<double>(c.head_dim)));
+  f.scale = static_cast<float>(log2_of_e / std::sqrt(static_cast<double>(c.head_dim)));
   if (c.head_dim == 32) launch<32>(f, stream_);
   else if (c.head_dim == 64) launch<64>(f, stream_);
   else launch<128>(f, stream_);

@@ -45,6 +45,9 @@ void verb(void* p, Verb v, const Step* s, int l, Fault* fault) {
         return self(p).route_ffn(*s, l);
       case Verb::ffn_down:
         return self(p).ffn_down(*s, l);
+      case Verb::head:
+      case Verb::sample:
+        fail(Code::internal, "CUDA backend", "head and sample have calls of their own");
     }
   });
 }

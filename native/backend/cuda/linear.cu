@@ -8,48 +8,12 @@
 // (2.6 TB/s), qkv's 20.7 MB in 16 us and o's 14.8 MB in 13 us (1.3 and 1.1 TB/s: what comes before the first
 // product counts there).
 #include <algorithm>
-#include <mutex>
-#include <unordered_map>
 
 #include "backend/cuda/cuda.cuh"
+#include "backend/cuda/launch.cuh"
 #include "backend/cuda/linear.cuh"
 
 namespace moescope::cuda {
-
-int multiprocessors() {
-  static const int count = [] {
-    int device = 0, n = 1;
-    (void)cudaGetDevice(&device);
-    (void)cudaDeviceGetAttribute(&n, cudaDevAttrMultiProcessorCount, device);
-    return n;
-  }();
-  return count;
-}
-
-void allow_shared(const void* kernel, size_t bytes) {
-  static std::mutex mutex;
-  static std::unordered_map<const void*, size_t> allowed;
-  const std::lock_guard lock(mutex);
-  size_t& now = allowed[kernel];
-  if (bytes <= now) return;
-  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
-        "shared memory");
-  now = bytes;
-}
-
-int stream_stages_here() {
-#if defined(MOESCOPE_STREAM_STAGES)
-  return MOESCOPE_STREAM_STAGES;
-#else
-  static const int stages = [] {
-    int device = 0, major = 0;
-    (void)cudaGetDevice(&device);
-    (void)cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
-    return major >= 9 ? 4 : 2;
-  }();
-  return stages;
-#endif
-}
 
 namespace {
 
@@ -149,16 +113,6 @@ void launch(const Linear& l, int rows, bool follows, cudaStream_t stream) {
 
 }  // namespace
 
-bool fits_shared(size_t bytes) {
-  static const size_t most = [] {
-    int device = 0, n = 0;
-    (void)cudaGetDevice(&device);
-    (void)cudaDeviceGetAttribute(&n, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
-    return static_cast<size_t>(n);
-  }();
-  return bytes + 1024 <= most;  // what a kernel has beside
-}
-
 bool linear_fits(int64_t rows, int64_t cols) {
   const int64_t units = (rows + 7) / 8;
   return cols <= 16 * stream_threads && units < 1 << 20 &&
@@ -168,9 +122,7 @@ bool linear_fits(int64_t rows, int64_t cols) {
 }
 
 void launch_linear(const Linear& l, int group, int rows, bool follows, cudaStream_t stream) {
-  if (group == 32) launch<32>(l, rows, follows, stream);
-  else if (group == 64) launch<64>(l, rows, follows, stream);
-  else launch<128>(l, rows, follows, stream);
+  by_group(group, [&](auto g) { launch<g>(l, rows, follows, stream); });
 }
 
 }  // namespace moescope::cuda

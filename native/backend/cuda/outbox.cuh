@@ -2,12 +2,23 @@
 // (or the box is full) it is carried to where it belongs. No verb waits for it.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <vector>
 
+#include "backend/backend.h"
 #include "backend/cuda/memory.cuh"
 
 namespace moescope::cuda {
+
+/** A row that a tap keeps goes to its place, unless the tap asks for experts and none of those that the row
+ * chose. */
+inline void deliver_row(const Tap& tap, int32_t to, const float* values, const int32_t* chosen, int topk) {
+  if (tap.experts && std::none_of(chosen, chosen + topk, [&](int32_t e) { return tap.experts[e] != 0; }))
+    return;
+  if (tap.kept) tap.kept[to] = 1;
+  std::copy_n(values, tap.width, tap.data + to * tap.width);
+}
 
 class Outbox {
  public:

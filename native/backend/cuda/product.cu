@@ -176,7 +176,7 @@ void Cuda::multiply(const Weight& weight, const float* x, float* y, int m, const
   }
   if (slots > thin_rows && wide_ok(weight)) {
     if (choice) multiply_experts_wide(weight, x, y, m);
-    else multiply_wide(weight, x, y, m, weight.rows);
+    else multiply_wide(weight, x, y, m);
     return;
   }
   const Product p{weight.data, weight.experts, choice, begin_, a.slots, x, y, m, weight.rows, weight.cols};

@@ -4,7 +4,7 @@
 
 #include <unordered_map>
 
-#include "backend/cuda/linear.cuh"
+#include "backend/cuda/launch.cuh"
 #include "backend/cuda/memory.cuh"
 #include "backend/cuda/sample.cuh"
 

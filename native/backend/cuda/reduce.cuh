@@ -6,6 +6,9 @@
 namespace moescope::cuda {
 
 constexpr unsigned all_lanes = 0xffffffffu;
+/** Softmax in powers of two: what scores are multiplied with, and the way back. */
+constexpr double log2_of_e = 1.4426950408889634;
+constexpr float ln_of_2 = 0.6931471805599453f;
 
 __device__ inline float warp_sum(float x) {
   for (int i = 16; i > 0; i /= 2) x += __shfl_xor_sync(all_lanes, x, i);

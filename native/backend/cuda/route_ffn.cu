@@ -75,7 +75,9 @@ void Cuda::route_ffn(const Step& s, int l) {
   watch(s, Site::router_choice, l, a.choice_f);
   group(s.rows);
 
-  if (s.rows > few_rows && wide_ok(weight(l, &Mlp::gate))) counts_to_host();
+  // Whichever of the three products is a wide one waits for them.
+  if (s.rows > few_rows && (wide_ok(weight(l, &Mlp::gate)) || wide_ok(weight(l, &Mlp::down))))
+    counts_to_host();
 
   multiply(weight(weights.shared.gate), a.n, a.shared_gate, s.rows);
   multiply(weight(weights.shared.up), a.n, a.shared_up, s.rows);

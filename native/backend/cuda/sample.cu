@@ -7,7 +7,7 @@
 // bucket: four passes of 4 bytes a logit.
 #include <cmath>
 
-#include "backend/cuda/linear.cuh"
+#include "backend/cuda/launch.cuh"
 #include "backend/cuda/reduce.cuh"
 #include "backend/cuda/sample.cuh"
 #include "base/random.h"

@@ -93,15 +93,9 @@ void Cuda::keep(const Step&, const Tap& tap, const SiteShape& shape, const float
       launched("tap");
     }
     outbox_.then([tap, rows = &kept, at, n, out, choices, width, topk] {
-      for (size_t i = 0; i < n; ++i) {
-        const int32_t to = tap.to[(*rows)[at + i]];
-        const int32_t* chosen = choices + i * topk;
-        if (tap.experts &&
-            std::none_of(chosen, chosen + topk, [&](int32_t e) { return tap.experts[e] != 0; }))
-          continue;
-        if (tap.kept) tap.kept[to] = 1;
-        std::copy_n(out + i * width, width, tap.data + static_cast<size_t>(to) * width);
-      }
+      for (size_t i = 0; i < n; ++i)
+        deliver_row(tap, tap.to[(*rows)[at + i]], out + i * width, choices + i * topk,
+                    static_cast<int>(topk));
     });
     at += n;
   }

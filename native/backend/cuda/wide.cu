@@ -10,6 +10,7 @@
 #include <algorithm>
 
 #include "backend/cuda/cuda.cuh"
+#include "backend/cuda/launch.cuh"
 
 namespace moescope::cuda {
 namespace {
@@ -77,7 +78,7 @@ bool Cuda::wide_ok(const Weight& weight) {
 }
 
 /** y [m, rows of w] from rows in bf16. */
-void Cuda::multiply_16(const Matrix& matrix, const uint16_t* x, float* y, int m, int64_t y_stride) {
+void Cuda::multiply_16(const Matrix& matrix, const uint16_t* x, float* y, int m) {
   const int group = group_of(matrix.format);
   const int64_t step = group > 0 ? std::max<int64_t>(8, piece / matrix.cols / 8 * 8) : matrix.rows;
   for (int64_t r = 0; r < matrix.rows; r += step) {
@@ -89,15 +90,13 @@ void Cuda::multiply_16(const Matrix& matrix, const uint16_t* x, float* y, int m,
       const std::byte* data = static_cast<const std::byte*>(matrix.data);
       const unsigned blocks =
           static_cast<unsigned>(std::min<int64_t>((n * matrix.cols / 8 + threads) / threads, 1 << 16));
-      if (group == 32)
-        widen<32><<<blocks, threads, 0, stream_>>>(out, data, matrix.rows, matrix.cols, r, r + n);
-      else if (group == 64)
-        widen<64><<<blocks, threads, 0, stream_>>>(out, data, matrix.rows, matrix.cols, r, r + n);
-      else widen<128><<<blocks, threads, 0, stream_>>>(out, data, matrix.rows, matrix.cols, r, r + n);
+      by_group(group, [&](auto g) {
+        widen<g><<<blocks, threads, 0, stream_>>>(out, data, matrix.rows, matrix.cols, r, r + n);
+      });
       launched("widen");
       w = out;
     }
-    if (!lt_.multiply(w, x, y + r, m, n, matrix.cols, y_stride, stream_)) {
+    if (!lt_.multiply(w, x, y + r, m, n, matrix.cols, matrix.rows, stream_)) {
       // A device that is lost refuses everything: then that is what is told.
       check(cudaStreamSynchronize(stream_), "product");
       fail(Code::device, "product",
@@ -107,11 +106,11 @@ void Cuda::multiply_16(const Matrix& matrix, const uint16_t* x, float* y, int m,
   }
 }
 
-void Cuda::multiply_wide(const Weight& weight, const float* x, float* y, int m, int64_t y_stride) {
+void Cuda::multiply_wide(const Weight& weight, const float* x, float* y, int m) {
   x16_.reserve(static_cast<size_t>(m * weight.cols) * 2, "scratch");
   narrow<<<static_cast<unsigned>(m), threads, 0, stream_>>>(x16_.as<uint16_t>(), x, nullptr, weight.cols);
   launched("narrow");
-  multiply_16({weight.data, weight.rows, weight.cols, weight.format}, x16_.as<uint16_t>(), y, m, y_stride);
+  multiply_16({weight.data, weight.rows, weight.cols, weight.format}, x16_.as<uint16_t>(), y, m);
 }
 
 /** Asks for the counts of `group`; `multiply_experts_wide` waits for them. */
@@ -138,7 +137,7 @@ void Cuda::multiply_experts_wide(const Weight& weight, const float* x, float* y,
     if (count == 0) continue;
     const int64_t rows = std::min<int64_t>((count + row_unit - 1) / row_unit * row_unit, m + row_unit - from);
     multiply_16((*weight.mlps)[static_cast<size_t>(e)].*weight.part, x16_.as<uint16_t>() + from * weight.cols,
-                sorted_.as<float>() + from * weight.rows, static_cast<int>(rows), weight.rows);
+                sorted_.as<float>() + from * weight.rows, static_cast<int>(rows));
   }
   scatter<<<static_cast<unsigned>(m), threads, 0, stream_>>>(y, sorted_.as<float>(), a.slots, weight.rows);
   launched("scatter");

@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type Config, readConfig } from "../../../engine/checkpoint/config.ts";
 import { PRESETS } from "../../../engine/checkpoint/presets.ts";
+import { BYTES_A_WEIGHT } from "../../../engine/display/architecture.ts";
 import { native } from "../../../engine/model/addon.ts";
 import type { NativeModel, NativeProfile } from "../../../engine/native.ts";
 import { decode, type Format, open, prefill } from "../native/ours.ts";
@@ -14,13 +15,6 @@ import { keep, type Line, machine, median, table, verdict } from "../report.ts";
 import { CASES, type Case } from "./cases.ts";
 
 const TINY = resolve("notebooks/models/tiny-scout");
-const BYTES: Record<Format, number> = {
-  f32: 4,
-  bf16: 2,
-  int4_32: 4.5 / 8,
-  int4_64: 4.25 / 8,
-  int4_128: 4.125 / 8,
-};
 const TOKENS = 128;
 
 const ids = (config: Config, rows: number): Int32Array =>
@@ -76,7 +70,7 @@ async function measure(c: Case, read: number): Promise<Result> {
     for (const watched of [false, true])
       times[Number(watched)].push((await decode(model, config, prompt, TOKENS, { watched })).seconds);
   const seconds = median(times[0]);
-  const bytes = decodeBytes(config, BYTES[c.format], c.context + TOKENS / 2, 2);
+  const bytes = decodeBytes(config, BYTES_A_WEIGHT[c.format], c.context + TOKENS / 2, 2);
   const { profile } = await decode(model, config, prompt, 16, { watched: true, profile: true });
   const weightBytes = model
     .memory()

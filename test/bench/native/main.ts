@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { loadavg, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { type Config, readConfig } from "../../../engine/checkpoint/config.ts";
+import { BYTES_A_WEIGHT } from "../../../engine/display/architecture.ts";
 import { keep, type Line, table, verdict } from "../report.ts";
 import { type Format, measure, open, type Timing } from "./ours.ts";
 import { measurePeer, type PeerResult, python } from "./peer.ts";
@@ -78,15 +79,6 @@ function better(a: Machine, b: Machine): Machine {
   return best;
 }
 
-/** Of a weight. */
-const BYTES: Record<Format, number> = {
-  f32: 4,
-  bf16: 2,
-  int4_32: 0.5 + 2 / 32,
-  int4_64: 0.5 + 2 / 64,
-  int4_128: 0.5 + 2 / 128,
-};
-
 const ids = (config: Config, rows: number): Int32Array =>
   Int32Array.from({ length: rows }, (_, i) => (i * 7919 + ((i * i) % 104729)) % Math.min(config.vocab, 4000));
 
@@ -120,7 +112,7 @@ async function one(c: Case, format: Format, program: string | null): Promise<Row
       : null;
   if (!c.folder) rmSync(folder, { recursive: true });
   const gflops = prefillFlops(config, c.rows) / ours.prefill / 1e9;
-  const gbs = decodeBytes(config, BYTES[format], c.rows >> 2) / ours.decode / 1e9;
+  const gbs = decodeBytes(config, BYTES_A_WEIGHT[format], c.rows >> 2) / ours.decode / 1e9;
   return {
     model: c.name,
     format,

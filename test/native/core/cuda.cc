@@ -42,8 +42,7 @@ void random_models(int count) {
     Draw draw{static_cast<uint64_t>(seed)};
     const Config c = random_config(draw);
     const Values values = random_weights(c, draw);
-    static constexpr Format formats[] = {Format::f32, Format::bf16, Format::int4_32, Format::int4_64, Format::int4_128};
-    const Format format = formats[seed % 5];
+    const Format format = all_formats[seed % 5];
     const auto want_from = load(c, values, false, format), got_from = load(c, values, true, format);
     const std::vector<int32_t> ids = random_ids(c, draw, 1 + draw.below(150));
     const int rows = static_cast<int>(ids.size()), tile = draw.below(2) ? 0 : 1 + draw.below(rows);
@@ -87,12 +86,7 @@ void wide_model() {
   c.topk = 1;
   c.chunk = 160;
   c.rope = Rope::hf;
-  c.inv_freq.clear();
-  c.inv_freq64.clear();
-  for (int j = 0; j < 32; ++j) {
-    c.inv_freq64.push_back(std::pow(500000.0, -2.0 * j / 64));
-    c.inv_freq.push_back(static_cast<float>(c.inv_freq64.back()));
-  }
+  set_frequencies(c, 500000);
   c.layers = {{true, true, true}, {true, true, false}, {false, false, true}};
   const Values values = random_weights(c, draw);
   const std::vector<int32_t> ids = random_ids(c, draw, 700);

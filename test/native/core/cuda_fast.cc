@@ -18,14 +18,6 @@ namespace {
 using namespace fixture;
 
 constexpr Format int4s[] = {Format::int4_32, Format::int4_64, Format::int4_128};
-const char* name(Format f) {
-  return f == Format::f32       ? "f32"
-         : f == Format::bf16    ? "bf16"
-         : f == Format::int4_32 ? "int4 32"
-         : f == Format::int4_64 ? "int4 64"
-                                : "int4 128";
-}
-
 /** Of n models, as many as MOESCOPE_MODELS percent: a sanitizer takes its time. */
 int models(int n) {
   const char* percent = std::getenv("MOESCOPE_MODELS");
@@ -51,10 +43,7 @@ Config fused_config(Draw& draw, bool moe_only = false) {
   c.attn_scale = 0.3;
   c.tied_embeddings = draw.below(4) == 0;
   c.rope = draw.below(2) ? Rope::hf : Rope::accurate;
-  for (int j = 0; j < c.head_dim / 2; ++j) {
-    c.inv_freq64.push_back(std::pow(10000.0, -2.0 * j / c.head_dim));
-    c.inv_freq.push_back(static_cast<float>(c.inv_freq64.back()));
-  }
+  set_frequencies(c);
   const int layers = 2 + draw.below(3);
   for (int l = 0; l < layers; ++l) {
     const bool rope = draw.below(3) > 0;
@@ -132,8 +121,8 @@ void stored() {
             same &= std::memcmp(&want, &got[static_cast<size_t>(r * m.cols + col)], 4) == 0;
           }
       }
-      check::that(
-          same, std::string("CUDA stores the CPU's bits, ") + name(format) + ", model " + std::to_string(i));
+      check::that(same, std::string("CUDA stores the CPU's bits, ") + name_of(format) + ", model " +
+                            std::to_string(i));
     }
   }
   // Random weights, drawn there and here.
@@ -157,7 +146,7 @@ void stored() {
       there->backend->unpack(b, y.data(), 0, b.rows);
       same &= std::memcmp(x.data(), y.data(), x.size() * 4) == 0;
     }
-    check::that(same, std::string("CUDA draws the CPU's random weights, ") + name(format));
+    check::that(same, std::string("CUDA draws the CPU's random weights, ") + name_of(format));
   }
 }
 
@@ -184,7 +173,7 @@ void rounding() {
         worst = d;
         where = "model " + std::to_string(seed) + " " + label(w.site, w.layer);
       }
-      check::that(d <= 0.03, "CUDA fast, model " + std::to_string(seed) + " " + name(format) + " " +
+      check::that(d <= 0.03, "CUDA fast, model " + std::to_string(seed) + " " + name_of(format) + " " +
                                  label(w.site, w.layer) + ": differs by " + std::to_string(d));
     }
     const double kl = divergence(find(got, Site::logits, -1), find(want, Site::logits, -1), c.vocab);
@@ -289,7 +278,7 @@ void ahead() {
       spec.edits.push_back(by_hand(c));
       const RunResult want = forward(two, spec);
       const std::string what =
-          "CUDA ahead, model " + std::to_string(seed) + " " + name(format) + " set " + std::to_string(k);
+          "CUDA ahead, model " + std::to_string(seed) + " " + name_of(format) + " set " + std::to_string(k);
       same_run(got, want, what, 1e-3);
       check::that(one.position == two.position, what + ": the same position");
     }

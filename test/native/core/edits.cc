@@ -30,10 +30,7 @@ Config small_config(int topk) {
   c.temperature_tuning = true;
   c.floor_scale = 3;
   c.attn_scale = 0.5;
-  for (int j = 0; j < c.head_dim / 2; ++j) {
-    c.inv_freq64.push_back(std::pow(10000.0, -2.0 * j / c.head_dim));
-    c.inv_freq.push_back(static_cast<float>(c.inv_freq64.back()));
-  }
+  set_frequencies(c);
   c.layers = {{true, true, true}, {true, true, false}, {false, false, true}};
   return c;
 }

@@ -17,6 +17,15 @@ std::string name_of(Format f) {
   return f == Format::f32 ? "f32" : f == Format::bf16 ? "bf16" : "int4_" + std::to_string(group_of(f));
 }
 
+void set_frequencies(Config& c, double theta) {
+  c.inv_freq.clear();
+  c.inv_freq64.clear();
+  for (int j = 0; j < c.head_dim / 2; ++j) {
+    c.inv_freq64.push_back(std::pow(theta, -2.0 * j / c.head_dim));
+    c.inv_freq.push_back(static_cast<float>(c.inv_freq64.back()));
+  }
+}
+
 double Draw::uniform() { return moescope::uniform(key, count++); }
 float Draw::normal(float std) { return std * normal4(key, count++, 7)[0]; }
 
@@ -38,10 +47,7 @@ Config random_config(Draw& draw) {
   c.attn_scale = 0.3;
   c.tied_embeddings = draw.below(3) == 0;
   c.rope = draw.below(2) ? Rope::hf : Rope::accurate;
-  for (int j = 0; j < c.head_dim / 2; ++j) {
-    c.inv_freq64.push_back(std::pow(10000.0, -2.0 * j / c.head_dim));
-    c.inv_freq.push_back(static_cast<float>(c.inv_freq64.back()));
-  }
+  set_frequencies(c);
   const int layers = 1 + draw.below(4);
   for (int l = 0; l < layers; ++l) {
     const bool rope = draw.below(3) > 0;

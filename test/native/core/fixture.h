@@ -22,6 +22,9 @@ using Values = std::map<std::string, std::vector<float>>;
 constexpr Format all_formats[] = {Format::f32, Format::bf16, Format::int4_32, Format::int4_64, Format::int4_128};
 std::string name_of(Format);
 
+/** RoPE without scaling, for the head's width. */
+void set_frequencies(Config&, double theta = 10000);
+
 struct Draw {
   uint64_t key;
   uint64_t count = 0;

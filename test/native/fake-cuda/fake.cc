@@ -80,6 +80,9 @@ class Fake {
       case Verb::ffn_down:
         cpu_->ffn_down(s, l);
         break;
+      case Verb::head:
+      case Verb::sample:
+        fail(Code::internal, "stand-in", "head and sample have calls of their own");
     }
     if ((v == Verb::embed || v == Verb::ffn_down) && bad_.row < 0) {
       const int row = cpu_->nonfinite_row(s);
