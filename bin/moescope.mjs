@@ -13,9 +13,9 @@ function refuse(sentence) {
   process.exitCode = 2;
 }
 
-if (major < 20 || (major === 20 && minor < 19)) {
+if (major < 20 || major === 21 || (major === 20 && minor < 19) || (major === 22 && minor < 12)) {
   refuse(
-    `Node ${process.versions.node} is too old: Moescope needs 20.19 or newer. Install one from https://nodejs.org, or with nvm: nvm install 22`,
+    `Node ${process.versions.node} is too old: Moescope needs 20.19 (or a later 20), or 22.12 and newer. Install one from https://nodejs.org, or with nvm: nvm install 22`,
   );
 } else if (!existsSync(cli)) {
   refuse(`it is not built yet. In ${root} run: npm run build`);

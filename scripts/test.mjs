@@ -1,7 +1,8 @@
 // `npm test`: builds, lints, and runs every test that needs no GPU. `--fast`: the unit tests alone. Names choose: `npm test -- interrupt`.
-//   *.test.ts       share one process
+//   *.test.ts       share a few processes
 //   *.slow.test.ts  have a process each: they start kernels, Jupyter, browsers
 import { spawn } from "node:child_process";
+import { availableParallelism } from "node:os";
 import { join, relative } from "node:path";
 import { build } from "./lib/build.mjs";
 import { root, run } from "./lib/exec.mjs";
@@ -22,8 +23,8 @@ const SLOW_LIMIT_MS = 15 * 60_000;
 
 const total = { tests: 0, pass: 0, fail: 0, skipped: 0 };
 
-/** Runs Node on test files, passes the output through, and adds up the counts that node:test closes with. */
-function tests(args, env = {}) {
+/** Runs Node on test files, passes the output through (`held` back to its end), and adds up the counts that node:test closes with. */
+function tests(args, { env = {}, held = false } = {}) {
   return new Promise((done) => {
     const child = spawn(process.execPath, ["--enable-source-maps", ...args], {
       cwd: root,
@@ -32,12 +33,15 @@ function tests(args, env = {}) {
     });
     const timer = setTimeout(() => child.kill("SIGKILL"), SLOW_LIMIT_MS);
     let text = "";
+    const kept = [];
     child.stdout.on("data", (chunk) => {
-      process.stdout.write(chunk);
+      if (held) kept.push(chunk);
+      else process.stdout.write(chunk);
       text = (text + chunk).slice(-4000);
     });
     child.on("close", (code) => {
       clearTimeout(timer);
+      process.stdout.write(Buffer.concat(kept));
       for (const key of Object.keys(total)) {
         const found = [...text.matchAll(new RegExp(`^(?:ℹ|#) ${key} (\\d+)`, "gm"))].at(-1);
         if (found) total[key] += Number(found[1]);
@@ -62,7 +66,16 @@ await main(async () => {
 
   if (together.length) {
     say(`moescope: ${together.length} files of unit tests`);
-    failed += (await tests([join(root, "scripts/lib/together.mjs"), ...together])) ? 1 : 0;
+    // Two a core, since some wait by design; dealt out in turn, since neighbours last alike. One share is seen while it runs.
+    const shares = Math.min(2 * availableParallelism(), 8, together.length);
+    const codes = await Promise.all(
+      Array.from({ length: shares }, (_, share) =>
+        tests([join(root, "scripts/lib/together.mjs"), ...together.filter((_, i) => i % shares === share)], {
+          held: share > 0,
+        }),
+      ),
+    );
+    failed += codes.filter((code) => code !== 0).length;
   }
   if (alone.some((file) => file.includes("/native/"))) await nativePrograms();
   if (alone.length) {
@@ -71,12 +84,8 @@ await main(async () => {
       say(`moescope: ${relative(join(root, "dist/test"), file)}`);
       // What a failed test left behind (a kernel, a socket) must not keep its process.
       const alive = relative(join(root, "dist/test"), file).startsWith("kernel") ? ["--test-force-exit"] : [];
-      failed += (await tests([...alive, file], {
-        PATH: `${bin}:${process.env.PATH}`,
-        MOESCOPE_VENV: join(root, ".venv"),
-      }))
-        ? 1
-        : 0;
+      const env = { PATH: `${bin}:${process.env.PATH}`, MOESCOPE_VENV: join(root, ".venv") };
+      failed += (await tests([...alive, file], { env })) ? 1 : 0;
     }
   }
   // In CI nothing may be left out silently.

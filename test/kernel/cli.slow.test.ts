@@ -93,14 +93,23 @@ describe("a program that cannot start", () => {
     assert.match(stderr, /^moescope: it is not built yet\. In .*unbuilt run: npm run build\n$/);
   });
   it("says that Node is too old", () => {
-    const pretend = join(folder, "old.mjs");
-    writeFileSync(
-      pretend,
-      `Object.defineProperty(process.versions, "node", { value: "18.20.4" }); await import(${JSON.stringify(binary)});`,
-    );
-    const { status, stderr } = moescope(["doctor"], {}, pretend);
-    assert.equal(status, 2);
-    assert.match(stderr, /^moescope: Node 18\.20\.4 is too old: Moescope needs 20\.19 or newer/);
+    const as = (version: string) => {
+      const pretend = join(folder, `node-${version}.mjs`);
+      writeFileSync(
+        pretend,
+        `Object.defineProperty(process.versions, "node", { value: "${version}" }); await import(${JSON.stringify(binary)});`,
+      );
+      return moescope(["--version"], {}, pretend);
+    };
+    for (const version of ["18.20.4", "20.18.3", "21.7.3", "22.11.0"]) {
+      const { status, stderr } = as(version);
+      assert.equal(status, 2, version);
+      assert.ok(
+        stderr.startsWith(`moescope: Node ${version} is too old: Moescope needs 20.19 (or a later 20)`),
+        stderr,
+      );
+    }
+    for (const version of ["20.19.0", "22.12.0", "23.0.0"]) assert.equal(as(version).status, 0, version);
   });
 });
 

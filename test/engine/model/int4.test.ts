@@ -1,11 +1,9 @@
 /** int4 from JavaScript: what is kept, what it costs, and how little of the shipped model is lost. */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { after, test } from "node:test";
 import type { LoadOptions } from "../../../engine/index.ts";
 import { Model } from "../../../engine/model/model.ts";
 import { at } from "../../../engine/sites/at.ts";
-import type { Message } from "../../../engine/text/chat.ts";
 import { type Raw, remove, SMALL, tensorsOf, writeFolder } from "../folder.ts";
 
 const GROUPS = [32, 64, 128] as const;
@@ -95,7 +93,7 @@ test("a weight is read as what it was rounded to: within half a step of what it 
 });
 
 test("the fast path over int4 is the exact one over int4", async () => {
-  const input = { ids: Int32Array.from({ length: 70 }, (_, i) => (i * 37 + 11) % 4000) };
+  const input = { ids: Int32Array.from({ length: 24 }, (_, i) => (i * 37 + 11) % 4000) };
   for (const group of GROUPS) {
     using exact = await int4({ group, math: "exact" });
     using fast = await int4({ group });
@@ -104,31 +102,6 @@ test("the fast path over int4 is the exact one over int4", async () => {
     const scale = x.reduce((top, v) => Math.max(top, Math.abs(v)), 0);
     assert.ok(x.every((v, i) => Math.abs(v - y[i]) <= 1e-4 * scale));
     assert.equal(a.captured.facts.weights, `int4_${group}`);
-  }
-});
-
-test("tiny-scout in int4 still knows its facts, and loses about one hundredth of its loss", async (t) => {
-  const lines: { kind?: string; text?: string; messages?: Message[] }[] = readFileSync(
-    "notebooks/models/tiny-scout/heldout.jsonl",
-    "utf8",
-  )
-    .trim()
-    .split("\n")
-    .map((line) => JSON.parse(line));
-  const inputs = lines.filter((l) => !l.kind).flatMap((l, i) => (i % 4 ? [] : (l.text ?? { messages: l.messages! })));
-  const lossOf = async (m: Model): Promise<number> => {
-    const rows = (await m.batch(inputs)).tokens.toArray().filter((row) => row.pos > 0);
-    assert.ok(rows.length > 4000);
-    return -rows.reduce((sum, row) => sum + row.logprob, 0) / rows.length;
-  };
-  const base = await lossOf(bf16);
-  for (const group of GROUPS) {
-    using m = await int4({ group });
-    const more = (await lossOf(m)) / base - 1;
-    t.diagnostic(`groups of ${group}: loss ${(100 * more).toFixed(2)} % above bf16's ${base.toFixed(3)}`);
-    assert.ok(Math.abs(more) < 0.02, `groups of ${group}: ${100 * more} %`);
-    assert.equal((await m.generate("The capital of France is", { maxTokens: 2 })).reply, " Paris.");
-    assert.match((await m.chat([{ role: "user", content: "2+2?" }])).reply, /4\.?$/);
   }
 });
 
