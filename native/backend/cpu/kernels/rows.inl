@@ -55,7 +55,7 @@ static bool rmsnorm(const Run& run, float* out, int64_t out_stride, const float*
 
 template <int From, int... I>
 MOESCOPE_INLINE Vec twice(Vec v, Indices<I...>) {
-  return __builtin_shufflevector(v, v, (From + I / 2)...);
+  return shuffle<(From + I / 2)...>(v, v);
 }
 
 /** Rotates the pairs (2j, 2j+1) of one head by cos[j], sin[j]. */

@@ -90,10 +90,19 @@ MOESCOPE_INLINE void each_of_8(const F& f) {
 
 using Lanes = typename MakeIndices<lanes>::type;
 
+/** The lanes of a and, counted on, of b that the indices name. */
+template <int... I, class V>
+MOESCOPE_INLINE V shuffle(V a, V b) {
+#if __has_builtin(__builtin_shufflevector)
+  return __builtin_shufflevector(a, b, I...);
+#else  // GCC 11
+  return __builtin_shuffle(a, b, IVec{I...});
+#endif
+}
 /** Each lane's partner across S. */
 template <int S, class V, int... I>
 MOESCOPE_INLINE V across(V v, Indices<I...>) {
-  return __builtin_shufflevector(v, v, (I ^ S)...);
+  return shuffle<(I ^ S)...>(v, v);
 }
 /** All lanes joined by `join`, by halves. */
 template <class V, class F>
@@ -120,8 +129,7 @@ MOESCOPE_INLINE int32_t min(IVec v) {
 /** Lanes without bit S of `a` and lanes with it of `b`, each plus its partner across S. */
 template <int S, int... I>
 MOESCOPE_INLINE Vec fold(Vec a, Vec b, Indices<I...>) {
-  return __builtin_shufflevector(a, b, (I & S ? lanes + I : I)...) +
-         __builtin_shufflevector(a, b, (I & S ? lanes + (I ^ S) : I ^ S)...);
+  return shuffle<(I & S ? lanes + I : I)...>(a, b) + shuffle<(I & S ? lanes + (I ^ S) : I ^ S)...>(a, b);
 }
 /** Lane i of the result is the sum of a[i]; a is used up. */
 MOESCOPE_INLINE Vec sums(Vec* a) {
