@@ -77,8 +77,10 @@ function closure(names, found = new Set()) {
   return found;
 }
 
+/** Not what Node loads here: types, sources, the same code for browsers and for WebAssembly. */
 const runs = (path) =>
-  !/\.(map|md|markdown|d\.[cm]?ts|ts|flow)$/.test(path) && !/\/(umd|es5|src|docs?|test)$/.test(path);
+  !/\.(map|md|markdown|d\.[cm]?ts|ts|flow|wasm|min\.js)$/.test(path) &&
+  !/\/(umd|es5|src|docs?|test|zod\/v3)$/.test(path);
 
 await main(async () => {
   if (process.platform !== "linux" || process.arch !== "x64")

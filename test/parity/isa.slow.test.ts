@@ -7,7 +7,7 @@ import { native } from "../../engine/model/addon.ts";
 const OTHERS: Record<string, string[]> = { avx512: ["avx2", "generic"], avx2: ["generic"], neon: ["generic"] };
 
 for (const isa of OTHERS[native().info().isa] ?? []) {
-  for (const file of ["sites", "decode", "edits", "ties"]) {
+  for (const file of ["sites", "decode.slow", "edits", "ties"]) {
     test(`${file} with ${isa}`, () => {
       const env: NodeJS.ProcessEnv = { ...process.env, MOESCOPE_ISA: isa };
       // Set by the runner above us, it would turn the child's report into a binary one.

@@ -3,19 +3,15 @@
 // and 32 rows, 128 bytes, AVX-512 makes 14 shifts, 16 table look-ups and 16 FMAs. Where several tiles of rows
 // meet the same weights, codes become floats once, in a buffer that stays in the L1 cache.
 //
-// Reached on one core of a Xeon of the fifth generation (AVX-512: 190 GFLOP/s, reads 18 GB/s), 2026-11-28, 4096
-// x 4096 read from memory, against bf16 beside it: 1 row 0.64 ms in groups of 32, 0.59 of 128 (14.8 GB/s; bf16
-// 1.73 ms, 19.4 GB/s), 4 rows 1.25 ms (1.80), 16 rows 4.4 (4.4), 256 rows 65 and 63 ms (58 to 65). AVX2 there:
-// 1 row 1.56 ms (2.65), bound by unpacking.
+// Reached on one core of a Xeon of the fifth generation (AVX-512: 190 GFLOP/s, reads 18 GB/s), 2026-11-28,
+// 4096 x 4096 read from memory, against bf16 beside it: 1 row 0.64 ms in groups of 32, 0.59 of 128 (14.8
+// GB/s; bf16 1.73 ms, 19.4 GB/s), 4 rows 1.25 ms (1.80), 16 rows 4.4 (4.4), 256 rows 65 and 63 ms (58 to 65).
+// AVX2 there: 1 row 1.56 ms (2.65), bound by unpacking.
 #pragma once
 
 #include "kernels.h"
 #include "simd.h"
 #include "tile.inl"
-
-#if defined(__F16C__) || defined(__AVX512F__)
-#include <immintrin.h>
-#endif
 
 namespace moescope::kernels {
 namespace {
@@ -136,9 +132,8 @@ static void tile_int4(const Unit* units, const float* x, int64_t kc, int64_t gro
 #pragma GCC unroll 12
       for (int r = 0; r < R; ++r)
         for (int half = 0; half < 2; ++half) {
-          // Always a sum, so that the compiler makes the same of it in every tile.
           float* t = totals + u * pitch + r * unit_columns + half * lanes;
-          store(t, (first && k0 == 0 ? Vec{} : load(t)) + sum[u][r][half] * scale[half]);
+          store(t, vfma(sum[u][r][half], scale[half], first && k0 == 0 ? Vec{} : load(t)));
         }
     }
   }

@@ -5,6 +5,12 @@
 #include <cstdint>
 #include <cstring>
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
 #define MOESCOPE_INLINE static inline __attribute__((always_inline))
 #define MOESCOPE_ALWAYS __attribute__((always_inline))  // of a lambda
 
@@ -66,6 +72,20 @@ MOESCOPE_INLINE IVec iota() {
   IVec v = {};
   for (int i = 0; i < lanes; ++i) v[i] = i;
   return v;
+}
+
+/** a * b + c: in one rounding wherever the machine can, which is not left to the compiler, since it chooses
+ * anew in every loop. */
+MOESCOPE_INLINE Vec vfma(Vec a, Vec b, Vec c) {
+#if defined(__AVX512F__)
+  return (Vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__AVX2__)
+  return (Vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__aarch64__)
+  return (Vec)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#else
+  return a * b + c;
+#endif
 }
 
 template <int... I>
