@@ -2,7 +2,6 @@ import { quantile } from "../metrics/quantile.ts";
 import type { Captured, SiteCapture } from "../run/captured.ts";
 import { SUMMARY } from "../run/captured.ts";
 import { alive } from "../tables/alive.ts";
-import { visible } from "../tables/attention.ts";
 
 /** One head of one layer in a captured attention summary. */
 export interface Head {
@@ -33,20 +32,23 @@ export interface Series {
   readonly median: Float64Array;
   readonly q75: Float64Array;
   readonly q95: Float64Array;
+  /** Values in a bin, on average. */
+  readonly size: number;
 }
 
-const BINS = 160;
+/** Where everything is seen, a bin of a long text holds at least 16 positions: what a head finds in one place is no trend. The teeth of
+ * chunks need all bins. */
+const binsOf = (last: number, chunk: number): number => Math.min(last, 160, chunk > 0 ? 160 : Math.max(40, last >> 4));
 
 /** Bins are even in the position, or in its logarithm. */
 export function binned(
   run: Captured,
   heads: readonly Head[],
   stat: (typeof SUMMARY)[number],
-  last: number,
-  log: boolean,
+  { last, log, chunk }: { readonly last: number; readonly log: boolean; readonly chunk: number },
 ): Series {
   const s = SUMMARY.indexOf(stat);
-  const n = Math.min(BINS, last);
+  const n = binsOf(last, chunk);
   const binOf = log
     ? (p: number) => Math.min(n - 1, Math.floor((Math.log(p + 1) / Math.log(last + 1)) * n))
     : (p: number) => Math.min(n - 1, Math.floor((p / last) * n));
@@ -71,29 +73,6 @@ export function binned(
   const sorted = bins.map((i) => values[i].sort());
   const q = (share: number) => Float64Array.from(sorted, (v) => Math.exp(quantile(v, share)));
   const x = Float64Array.from(bins, (i) => sum[i] / size[i] + (log ? 1 : 0));
-  return { x, q05: q(0.05), q25: q(0.25), median: q(0.5), q75: q(0.75), q95: q(0.95) };
-}
-
-/** Below so many visible keys, every head looks at most of them. */
-const CROWD = 16;
-
-/** The head whose entropy is the smallest share of what it could be, on average over the rows that see many keys. */
-export function mostFocused(run: Captured, heads: readonly Head[], chunk: number): Head | null {
-  let best: Head | null = null;
-  let least = Infinity;
-  for (const h of heads) {
-    const [count, width] = [h.capture.shape[1], h.capture.shape[2] ?? SUMMARY.length];
-    let [sum, n] = [0, 0];
-    for (let row = 0; row < h.capture.rows.length; row++) {
-      const seen = visible(run.tokens.pos[h.capture.rows[row]], chunk);
-      if (seen < CROWD) continue;
-      sum += alive(h.capture)[(row * count + h.at) * width] / Math.log(seen);
-      n++;
-    }
-    if (n > 0 && sum / n < least) {
-      least = sum / n;
-      best = h;
-    }
-  }
-  return best;
+  const mean = sorted.reduce((total, v) => total + v.length, 0) / (sorted.length || 1);
+  return { x, q05: q(0.05), q25: q(0.25), median: q(0.5), q75: q(0.75), q95: q(0.95), size: mean };
 }

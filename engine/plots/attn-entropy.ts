@@ -5,7 +5,7 @@ import type { Layers } from "../sites/selector.ts";
 import { visible } from "../tables/attention.ts";
 import { chooseLayers } from "../tables/choose.ts";
 import { notCaptured } from "../tables/routing-block.ts";
-import { binned, type Head, headsOf, mostFocused, type Series } from "./attn-bins.ts";
+import { binned, type Head, headsOf, type Series } from "./attn-bins.ts";
 import { GREY, SERIES } from "./color.ts";
 import type { Figure, LegendItem, Line, Mark, Panel } from "./figure.ts";
 import { tokens } from "./scope.ts";
@@ -21,9 +21,13 @@ interface View {
   readonly log: boolean;
 }
 
+/** Fewer values than this in a bin have no sharpest twentieth. */
+const ENOUGH = 10;
+
 /**
- * How many keys a query effectively looks at, exp(entropy), by position: quantiles over heads and layers, and the most focused head, with
- * the attention temperature and without it (both from the same pass). The grey line is every visible key alike.
+ * How many keys a query effectively looks at, exp(entropy), by position: quantiles over queries, heads and layers. The median and the
+ * sharpest twentieth, the queries that have found something, stand there with the attention temperature and without it (both from the
+ * same pass). The grey line is every visible key alike.
  */
 export function attnEntropy(run: Captured, o: AttnEntropyOptions = {}): Figure {
   const captures = capturesOf(run, "attn.summary");
@@ -56,10 +60,9 @@ export function attnEntropy(run: Captured, o: AttnEntropyOptions = {}): Figure {
   const panels = kinds.map((kind, i): Panel => {
     const mine = heads.filter((h) => facts.layers[h.layer].kind === kind);
     const chunk = kind === "chunked" ? facts.chunk : 0;
-    const focused = mine.length > 1 ? mostFocused(run, mine, chunk) : null;
     return {
       box: { x: kinds.length === 1 ? [0, 1] : i === 0 ? [0, w] : [w + gap, 1], y: [0, 1] },
-      title: `${kind} layers ${listed([...new Set(mine.map((h) => h.layer))])}${focused ? `; most focused: layer ${focused.layer}, head ${focused.head}` : ""}`,
+      title: `${kind} ${listed([...new Set(mine.map((h) => h.layer))])}`,
       x: { label: "position", kind: view.log ? "log" : "linear", domain: view.log ? [1, last] : [0, last], grid: true },
       y: {
         kind: "log",
@@ -67,7 +70,7 @@ export function attnEntropy(run: Captured, o: AttnEntropyOptions = {}): Figure {
         grid: true,
         ...(i === 0 ? { label: "effective keys, exp(entropy)" } : {}),
       },
-      marks: marksOf(view, mine, focused, chunk, tuned && kind === "global"),
+      marks: marksOf(view, mine, chunk, tuned && kind === "global"),
     };
   });
   const many = heads.length > 1;
@@ -83,15 +86,10 @@ export function attnEntropy(run: Captured, o: AttnEntropyOptions = {}): Figure {
     width: kinds.length === 2 ? 860 : 620,
     height: 270,
     legend: [
-      named(many ? "median head" : "the head", SERIES.first, "line"),
-      ...(many
-        ? [
-            named("25–75 %", SERIES.first, "box", 0.38),
-            named("5–95 % of heads", SERIES.first, "box", 0.14),
-            named("most focused head", SERIES.third, "line"),
-          ]
-        : []),
-      ...(tuned ? [named("dashed: without temperature", SERIES.second, "dash")] : []),
+      named("median, and the sharpest 5 %", SERIES.first, "line"),
+      ...(tuned ? [named("the same without temperature", SERIES.second, "dash")] : []),
+      named("25–75 %", SERIES.first, "box", 0.4),
+      named(many ? "5–95 % of queries and heads" : "5–95 % of queries", SERIES.first, "box", 0.18),
       named("all visible keys alike", GREY, "line"),
     ],
     panels,
@@ -99,12 +97,14 @@ export function attnEntropy(run: Captured, o: AttnEntropyOptions = {}): Figure {
 }
 
 const listed = (layers: readonly number[]): string =>
-  layers.length > 7 ? `${layers.slice(0, 3).join(", ")}, …, ${layers.at(-1)}` : layers.join(", ");
+  `${layers.length === 1 ? "layer" : "layers"} ${layers.length > 7 ? `${layers.slice(0, 3).join(", ")}, …, ${layers.at(-1)}` : layers.join(", ")}`;
 
-function marksOf(v: View, heads: readonly Head[], focused: Head | null, chunk: number, tuned: boolean): Mark[] {
-  const on = binned(v.run, heads, "entropy", v.last, v.log);
+function marksOf(v: View, heads: readonly Head[], chunk: number, tuned: boolean): Mark[] {
+  const on = binned(v.run, heads, "entropy", { ...v, chunk });
   const corners = ceiling(v.last, chunk);
   const marks: Mark[] = [
+    { mark: "band", x: on.x, lo: on.q05, hi: on.q95, color: SERIES.first, opacity: 0.16, name: "5–95 %" },
+    { mark: "band", x: on.x, lo: on.q25, hi: on.q75, color: SERIES.first, opacity: 0.26, name: "25–75 %" },
     {
       mark: "line",
       x: Float64Array.from(corners),
@@ -114,40 +114,27 @@ function marksOf(v: View, heads: readonly Head[], focused: Head | null, chunk: n
       name: "all visible keys alike",
     },
   ];
-  if (heads.length > 1)
-    marks.push(
-      { mark: "band", x: on.x, lo: on.q05, hi: on.q95, color: SERIES.first, opacity: 0.12, name: "5–95 % of heads" },
-      { mark: "band", x: on.x, lo: on.q25, hi: on.q75, color: SERIES.first, opacity: 0.24, name: "25–75 %" },
-    );
-  const pair = (list: readonly Head[], solid: string, dashed: string, name: string) => {
-    marks.push(curve(binned(v.run, list, "entropy", v.last, v.log), solid, false, name));
-    if (tuned)
-      marks.push(
-        curve(binned(v.run, list, "entropy_off", v.last, v.log), dashed, true, `${name}, without temperature`),
-      );
+  const off = tuned ? binned(v.run, heads, "entropy_off", { ...v, chunk }) : null;
+  const pair = (q: "median" | "q05", name: string) => {
+    marks.push(curve(on, q, SERIES.first, false, name));
+    if (off) marks.push(curve(off, q, SERIES.second, true, `${name}, without temperature`));
   };
-  pair(
-    heads,
-    SERIES.first,
-    SERIES.second,
-    heads.length > 1 ? "median head" : `layer ${heads[0].layer}, head ${heads[0].head}`,
-  );
-  if (focused) pair([focused], SERIES.third, SERIES.third, `layer ${focused.layer}, head ${focused.head}`);
+  pair("median", "median");
+  if (on.size >= ENOUGH) pair("q05", "sharpest 5 %");
   if (tuned && v.run.facts.floorScale < v.last)
     marks.push({ mark: "rule", axis: "x", at: v.run.facts.floorScale, label: "floor_scale" });
   return marks;
 }
 
-const curve = (s: Series, color: string, dash: boolean, name: string): Line => ({
+const curve = (s: Series, q: "median" | "q05", color: string, dash: boolean, name: string): Line => ({
   mark: "line",
   x: s.x,
-  y: s.median,
+  y: s[q],
   color,
-  width: dash ? 1.6 : 2,
+  width: q === "median" ? 2 : 1.6,
   dash,
   name,
-  hover: (i) =>
-    `position ${num(s.x[i])}, ${name}: ${num(s.median[i], 3)} keys (entropy ${num(Math.log(s.median[i]), 3)} nats)`,
+  hover: (i) => `position ${num(s.x[i])}, ${name}: ${num(s[q][i], 3)} keys (entropy ${num(Math.log(s[q][i]), 3)} nats)`,
 });
 
 /** Corners of the visible-keys line: a ramp, or the teeth of the chunks. */
