@@ -48,7 +48,8 @@ export function addMark(
   const on = { xaxis, yaxis };
   switch (mark.mark) {
     case "heatmap":
-      data.push({ ...heatmap(mark, figure, l), ...on });
+      // Panels share one scale, drawn once.
+      data.push({ ...heatmap(mark, l, mark.scale === figure.scale && !data.some((d) => d["colorbar"])), ...on });
       if (mark.text) annotations.push(...cellText(mark, panel, xaxis, yaxis, l));
       return;
     case "line":
@@ -164,7 +165,7 @@ function colorscale(scale: Scale): { zmin: number; zmax: number; colorscale: [nu
   };
 }
 
-function heatmap(m: Heatmap, figure: Figure, l: Layout): Record<string, unknown> {
+function heatmap(m: Heatmap, l: Layout, keyed: boolean): Record<string, unknown> {
   const cells = m.rows * m.columns;
   const hover =
     m.hover && cells <= HOVER_CELLS
@@ -172,7 +173,6 @@ function heatmap(m: Heatmap, figure: Figure, l: Layout): Record<string, unknown>
           Array.from({ length: m.columns }, (_, col) => escaped(m.hover!(row, col))),
         )
       : null;
-  const bar = figure.scale === m.scale && m.scale.kind === "ramp";
   return {
     type: "heatmap",
     z: packed(small(m), [m.rows, m.columns]),
@@ -188,8 +188,7 @@ function heatmap(m: Heatmap, figure: Figure, l: Layout): Record<string, unknown>
     ...(hover
       ? { text: hover, hovertemplate: "%{text}<extra></extra>" }
       : { hovertemplate: `x %{x}, y %{y}: %{z}<extra></extra>` }),
-    showscale: bar,
-    ...(bar && m.scale.kind === "ramp" ? { colorbar: colorbar(m.scale, l) } : {}),
+    ...(keyed && m.scale.kind === "ramp" ? { showscale: true, colorbar: colorbar(m.scale, l) } : { showscale: false }),
   };
 }
 

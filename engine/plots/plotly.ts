@@ -147,6 +147,9 @@ function axis(
       : { nticks: Math.max(3, Math.round(pixels / every) + 1) }),
     tickfont: { size: TEXT.tick },
     ...(a.turned ? { tickangle: -90 } : { tickangle: 0 }),
-    ...(a.label ? { title: { text: escaped(a.label), font: { size: TEXT.axis + 0.5 } } } : {}),
+    // Words hang down as far as they are long: only a title with a distance keeps clear of them.
+    ...(a.label
+      ? { title: { text: escaped(a.label), font: { size: TEXT.axis + 0.5 }, ...(a.turned ? { standoff: 4 } : {}) } }
+      : {}),
   };
 }
