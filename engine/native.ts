@@ -242,7 +242,7 @@ export interface NativeModel {
 
 export interface NativeInfo {
   version: string;
-  isa: "avx512" | "avx2" | "neon" | "generic";
+  isa: "amx" | "avx512" | "avx2" | "neon" | "generic";
   cores: number;
   /** Bytes of memory the machine could still give now, and has in all (cgroup limits respected). */
   free: number;

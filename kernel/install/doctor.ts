@@ -98,6 +98,7 @@ export function engine(addon = join(packageRoot, "build/native/moescope.node")):
   }
   const { isa, cores, version } = JSON.parse(stdout) as { isa: string; cores: number; version: string };
   const names: Record<string, string> = {
+    amx: "AVX-512 and AMX",
     avx512: "AVX-512",
     avx2: "AVX2 and FMA",
     neon: "NEON",

@@ -168,7 +168,10 @@ describe("doctor", () => {
     const { status, stdout } = moescope(["doctor"]);
     for (const part of ["Node", "engine", "machine", "CUDA", "Jupyter", "plugin", "Chromium", "types"])
       assert.match(stdout, new RegExp(`^(ok|missing|broken) +${part} +\\S`, "m"));
-    assert.match(stdout, /^ok +engine +native engine \S+, kernels for (AVX-512|AVX2 and FMA|NEON|plain C\+\+)/m);
+    assert.match(
+      stdout,
+      /^ok +engine +native engine \S+, kernels for (AVX-512|AVX-512 and AMX|AVX2 and FMA|NEON|plain C\+\+)/m,
+    );
     assert.match(stdout, /^ok +types +TypeScript 7\.0\.2 language server answers$/m);
     assert.equal(status, 0, stdout);
   });

@@ -99,7 +99,7 @@ const code =
 test("info tells the machine", () => {
   const info = native.info();
   assert.match(info.version, /^\d+\.\d+\.\d+/);
-  assert.ok(["avx512", "avx2", "neon", "generic"].includes(info.isa));
+  assert.ok(["amx", "avx512", "avx2", "neon", "generic"].includes(info.isa));
   assert.ok(info.cores >= 1 && info.free > 0 && info.total >= info.free && info.budget > 0);
 });
 

@@ -4,7 +4,12 @@ import { test } from "node:test";
 import { native } from "../../engine/model/addon.ts";
 
 /** The machine's best instruction set is what every other test runs; these are the others that it can run. */
-const OTHERS: Record<string, string[]> = { avx512: ["avx2", "generic"], avx2: ["generic"], neon: ["generic"] };
+const OTHERS: Record<string, string[]> = {
+  amx: ["avx512", "avx2", "generic"],
+  avx512: ["avx2", "generic"],
+  avx2: ["generic"],
+  neon: ["generic"],
+};
 
 for (const isa of OTHERS[native().info().isa] ?? []) {
   for (const file of ["sites", "decode.slow", "edits", "ties"]) {

@@ -90,7 +90,7 @@ inline double peak(Isa isa, int threads) {
   double flops = 0;
   double (*spin)(int64_t) = nullptr;
 #if defined(__x86_64__)
-  if (isa == Isa::avx512) spin = peak_avx512, flops = 16 * 16 * 2;
+  if (isa == Isa::avx512 || isa == Isa::amx) spin = peak_avx512, flops = 16 * 16 * 2;
   if (isa == Isa::avx2) spin = peak_avx2, flops = 12 * 8 * 2;
 #endif
   if (!spin) spin = peak_generic, flops = 12 * 4 * 2;

@@ -12,7 +12,7 @@ int main(int argc, char** argv) {
     return 0;
   }
   pool_suite();
-  for (Isa isa : {Isa::generic, Isa::neon, Isa::avx2, Isa::avx512}) {
+  for (Isa isa : {Isa::generic, Isa::neon, Isa::avx2, Isa::avx512, Isa::amx}) {
     if (!available(isa)) continue;
     const int passed = check::passed, failed = check::failed;
     const Kernels& k = kernels(isa);

@@ -7,6 +7,10 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
+#if MOESCOPE_HAVE_AMX
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 namespace moescope::kernels {
 
@@ -17,13 +21,26 @@ extern const Kernels avx2_kernels;
 #if MOESCOPE_HAVE_AVX512
 extern const Kernels avx512_kernels;
 #endif
+#if MOESCOPE_HAVE_AMX
+extern const Kernels amx_kernels;
+#endif
 #if MOESCOPE_HAVE_NEON
 extern const Kernels neon_kernels;
 #endif
 
 namespace {
 
-/** What the x86-64-v3 and v4 levels ask for, in the processor and in the operating system. */
+/** Linux gives a process the tiles' registers when it asks. */
+[[maybe_unused]] bool tiles_granted() {
+#if MOESCOPE_HAVE_AMX
+  constexpr long request = 0x1023, tile_data = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  return syscall(SYS_arch_prctl, request, tile_data) == 0;
+#else
+  return false;
+#endif
+}
+
+/** What the x86-64-v3 and v4 levels, and AMX, ask for in the processor and in the operating system. */
 Isa widest() {
 #if defined(__x86_64__)
   unsigned a, b, c, d;
@@ -40,7 +57,10 @@ Isa widest() {
   constexpr unsigned bmi1 = 1u << 3, avx2 = 1u << 5, bmi2 = 1u << 8;
   if ((b & (bmi1 | avx2 | bmi2)) != (bmi1 | avx2 | bmi2)) return Isa::generic;
   constexpr unsigned avx512 = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31;  // f dq cd bw vl
-  return (b & avx512) == avx512 && (xcr0 & 0xe6) == 0xe6 ? Isa::avx512 : Isa::avx2;
+  if ((b & avx512) != avx512 || (xcr0 & 0xe6) != 0xe6) return Isa::avx2;
+  constexpr unsigned amx = 1u << 22 | 1u << 24;  // bf16 tile
+  const bool tiles = (d & amx) == amx && (xcr0 & 0x60000) == 0x60000 && tiles_granted();
+  return tiles ? Isa::amx : Isa::avx512;
 #elif defined(__aarch64__)
   return Isa::neon;
 #else
@@ -58,6 +78,10 @@ const Kernels* table(Isa isa) {
     case Isa::avx512:
       return &avx512_kernels;
 #endif
+#if MOESCOPE_HAVE_AMX
+    case Isa::amx:
+      return &amx_kernels;
+#endif
 #if MOESCOPE_HAVE_NEON
     case Isa::neon:
       return &neon_kernels;
@@ -72,7 +96,7 @@ const Kernels* table(Isa isa) {
 }  // namespace
 
 const char* name(Isa isa) {
-  constexpr const char* names[] = {"generic", "neon", "avx2", "avx512"};
+  constexpr const char* names[] = {"generic", "neon", "avx2", "avx512", "amx"};
   return names[static_cast<int>(isa)];
 }
 
@@ -80,12 +104,13 @@ bool available(Isa isa) {
   static const Isa best = widest();
   if (!table(isa)) return false;
   if (isa == Isa::generic || isa == best) return true;
-  return isa == Isa::avx2 && best == Isa::avx512;
+  // Of one family, narrower ones come before.
+  return isa != Isa::neon && best != Isa::neon && isa < best;
 }
 
 Isa detect() {
   static const Isa chosen = [] {
-    constexpr Isa order[] = {Isa::avx512, Isa::avx2, Isa::neon, Isa::generic};
+    constexpr Isa order[] = {Isa::amx, Isa::avx512, Isa::avx2, Isa::neon, Isa::generic};
     if (const char* forced = std::getenv("MOESCOPE_ISA"))
       for (Isa isa : order)
         if (!std::strcmp(forced, name(isa)) && available(isa)) return isa;

@@ -20,15 +20,15 @@
 
 namespace moescope::kernels {
 
-enum class Isa : uint8_t { generic, neon, avx2, avx512 };
+enum class Isa : uint8_t { generic, neon, avx2, avx512, amx };
 enum class Format : uint8_t { f32, bf16, int4_32, int4_64, int4_128 };
 /** Neighbours along k that share a scale; 0: a value stands for itself. */
 constexpr int group_of(Format f) {
   return f == Format::int4_32 ? 32 : f == Format::int4_64 ? 64 : f == Format::int4_128 ? 128 : 0;
 }
 
-/** Best instruction set of this machine, or what MOESCOPE_ISA (generic, neon, avx2, avx512) asks for if the
- * machine has it. */
+/** Best instruction set of this machine, or what MOESCOPE_ISA (generic, neon, avx2, avx512, amx) asks for if
+ * the machine has it. */
 Isa detect();
 bool available(Isa);
 const char* name(Isa);

@@ -1,8 +1,8 @@
 // y (+)= W x, and silu(W x) * (Up x): row groups of any size against packed matrices (see Packed).
 //
 // Serves n, k from 32 to 16k with m from 1 (decode: every weight byte is read once) to thousands of rows
-// (prefill: 2 m n k flops). Blocks of k keep a panel in the L1 cache over the rows, and a block of rows stays in
-// the L2 cache over the panels. The tiles are in `tile.inl`, those of int4 in `int4.inl`.
+// (prefill: 2 m n k flops). Blocks of k keep a panel in the L1 cache over the rows, and a block of rows stays
+// in the L2 cache over the panels. The tiles are in `tile.inl`, those of int4 in `int4.inl`.
 //
 // Reached on one Zen 5 core (AVX-512: 290 GFLOP/s, reads 35 GB/s), 2026-11-24, d x d weights read from
 // memory, d 160 to 2048: 64 to 1,024 rows 79-86 % of the FMA peak (f32 weights 72-86 %), 16 rows 81-89 % (f32
@@ -10,6 +10,7 @@
 // of their peak at 1,024 rows, 75-96 % of their 67 GB/s at 1.
 #pragma once
 
+#include "amx.inl"
 #include "int4.inl"
 #include "kernels.h"
 #include "simd.h"
@@ -54,9 +55,11 @@ struct Cut {
 };
 MOESCOPE_INLINE Cut cut(const Product& p, int64_t wanted) {
   Cut c;
-  const int64_t count = panels(p.w.n), deep = divide_up(p.w.k, k_block) * x_pitch * 4;
-  const int64_t fit = most(x_bytes / deep / tile_rows, 1) * tile_rows;
-  c.row_blocks = divide_up(p.m, least(fit, most(4 * tile_rows, divide_up(p.m, wanted))));
+  const bool amx = has_amx && p.w.format == Format::bf16;
+  const int64_t count = panels(p.w.n), tall = amx ? 2 * amx_rows : tile_rows;
+  const int64_t deep = divide_up(p.w.k, k_block) * (amx ? parts * part_pitch * 2 : x_pitch * 4);
+  const int64_t fit = most(x_bytes / deep / tall, 1) * tall;
+  c.row_blocks = divide_up(p.m, least(fit, most(4 * tall, divide_up(p.m, wanted))));
   c.rows = divide_up(p.m, c.row_blocks);
   c.row_blocks = divide_up(p.m, c.rows);
   // A run shorter than four panels would spend its time on copying rows.
@@ -121,7 +124,8 @@ MOESCOPE_INLINE double bytes_a_value(Format f) {
 static void task(const Product& p, int64_t first, int64_t rows, int64_t from, int64_t to, float* scratch) {
   const Format format = p.w.format;
   const bool pair = p.up.data != nullptr;
-  const int64_t k = p.w.k, k_blocks = divide_up(k, k_block), step = block_bytes(format), group = group_of(format);
+  const int64_t k = p.w.k, k_blocks = divide_up(k, k_block), step = block_bytes(format),
+                group = group_of(format);
   const int64_t panel_bytes = group ? k_blocks * step : step / k_block * k;
   gather(p, first, rows, scratch);
   float* totals = scratch + k_blocks * rows * x_pitch;
@@ -134,10 +138,7 @@ static void task(const Product& p, int64_t first, int64_t rows, int64_t from, in
       rows - row_tiles * (high - 1);  // this many tiles have `high` rows, the others one fewer
   const int most_units = tile_units(static_cast<int>(high));
   const bool spreads = group && row_tiles > 1;
-  const Kind kind = spreads                 ? kind_spread
-                    : group                 ? kind_int4
-                    : format == Format::f32 ? kind_f32
-                                            : kind_bf16;
+  const Kind kind = spreads ? kind_spread : group ? kind_int4 : format == Format::f32 ? kind_f32 : kind_bf16;
 
   const int64_t last = to * groups;
   for (int64_t unit = from * groups; unit < last;) {
@@ -168,7 +169,8 @@ static void task(const Product& p, int64_t first, int64_t rows, int64_t from, in
           if (group) {
             const int64_t stored = int4_panel_rows(p.w.n, column[done + u] / panel_rows);
             if (stored < panel_rows)
-              block = fill(filled + u * step, w[done + u] + b * int4_block_bytes(format, stored), stored, group);
+              block =
+                  fill(filled + u * step, w[done + u] + b * int4_block_bytes(format, stored), stored, group);
             at[u].scales = block + int4_codes + lane * 2;
           }
           at[u].values = block + lane * 4;
@@ -176,8 +178,8 @@ static void task(const Product& p, int64_t first, int64_t rows, int64_t from, in
         if (spreads) at[0].values = spread(at[0].values, kc, floats);
         for (int64_t t = 0, r = 0; t < row_tiles; ++t) {
           const int64_t height = high - (t >= high_count);
-          tiles.of[kind][log2][height](at, x + r * x_pitch, kc, group, totals + done * pitch + r * unit_columns,
-                                       pitch, b == 0);
+          tiles.of[kind][log2][height](at, x + r * x_pitch, kc, group,
+                                       totals + done * pitch + r * unit_columns, pitch, b == 0);
           r += height;
         }
       }
@@ -190,12 +192,100 @@ static void task(const Product& p, int64_t first, int64_t rows, int64_t from, in
   }
 }
 
+/** Whether AMX makes it. */
+MOESCOPE_INLINE bool on_amx(const Product& p) { return has_amx && p.w.format == Format::bf16; }
+
+#if MOESCOPE_AMX
+/** `task`, of few rows and in AMX's order. */
+static void few_task(const Product& p, int64_t first, int64_t rows, int64_t from, int64_t to,
+                     float* scratch) {
+  const bool pair = p.up.data != nullptr;
+  const int64_t k = p.w.k, k_blocks = divide_up(k, k_block), part = rows * k_block, pitch = rows * panel_rows;
+  float* totals = scratch + k_blocks * parts * part;
+  cut_few(p, first, rows, scratch);
+  const unsigned was = _mm_getcsr();
+  for (int64_t panel = from; panel < to; ++panel) {
+    _mm_setcsr(was | 0x8040);  // subnormals are zero
+    for (int u = 0; u < 1 + pair; ++u) {
+      const char* w = static_cast<const char*>(u ? p.up.data : p.w.data) + panel * k * 64;
+      for (int64_t b = 0; b < k_blocks; ++b) {
+        const int64_t kc = least(k_block, k - b * k_block);
+        alignas(64) float sums[few_rows * panel_rows];
+        const float* x = scratch + b * parts * part;
+        int64_t r = 0;
+        for (; r + 1 < rows; r += 2)
+          few_by_panel<2>(w + b * k_block * 64, x + r * k_block, part, kc, sums + r * panel_rows);
+        if (r < rows) few_by_panel<1>(w + b * k_block * 64, x + r * k_block, part, kc, sums + r * panel_rows);
+        float* t = totals + u * pitch;
+        for (int64_t i = 0; i < pitch; i += lanes)
+          store(t + i, b == 0 ? load(sums + i) : load(t + i) + load(sums + i));
+      }
+    }
+    _mm_setcsr(was);
+    const auto write = pair ? (p.add ? emit<true, true> : emit<true, false>)
+                            : (p.add ? emit<false, true> : emit<false, false>);
+    write(p, first, rows, panel * panel_rows, totals, totals + pitch);
+  }
+}
+
+/** `task`, on AMX. */
+static void amx_task(const Product& p, int64_t first, int64_t rows, int64_t from, int64_t to, char* scratch) {
+  const bool pair = p.up.data != nullptr;
+  const int64_t k = p.w.k, k_blocks = divide_up(k, k_block), panel_bytes = k * panel_rows * 2;
+  const Heights h = heights(rows);
+  const int64_t all = h.rows(), part = all * part_pitch, pitch = all * panel_rows;
+  uint16_t* x = reinterpret_cast<uint16_t*>(scratch);
+  float* totals = reinterpret_cast<float*>(x + k_blocks * parts * part);
+  float* sums = totals + amx_panels * pitch;
+  char* pairs = reinterpret_cast<char*>(sums + 4 * amx_rows * amx_rows);
+  cut_rows(p, first, rows, all, x);
+  configure(h.high);
+  const int most_panels = pair ? 1 : amx_panels;
+  for (int64_t panel = from; panel < to;) {
+    const int batch = pair ? 2 : static_cast<int>(least(most_panels, to - panel));
+    const char* w[amx_panels];
+    for (int u = 0; u < batch; ++u)
+      w[u] =
+          static_cast<const char*>(pair && u ? p.up.data : p.w.data) + (panel + (pair ? 0 : u)) * panel_bytes;
+    for (int64_t b = 0; b < k_blocks; ++b) {
+      const int64_t kc = least(k_block, k - b * k_block), steps = divide_up(kc, amx_k);
+      for (int u = 0; u < batch; ++u) pair_up(w[u] + b * k_block * 64, kc, pairs + u * pairs_bytes);
+      MOESCOPE_SETTLE();
+      const uint16_t* block = x + b * parts * part;
+      int64_t t = 0;
+      for (; t + 1 < h.tiles; t += 2)
+        for (int u = 0; u < batch; ++u) {
+          two_by_panel(block + t * h.high * part_pitch, part, h.high * part_pitch, pairs + u * pairs_bytes,
+                       steps, sums);
+          MOESCOPE_SETTLE();
+          for (int c = 0; c < 4; ++c)
+            bank(totals + u * pitch + (t + c / 2) * h.high * panel_rows + c % 2 * amx_rows, sums + c * 256,
+                 h.high, b == 0);
+        }
+      if (t < h.tiles) {
+        one_by_panels(block + t * h.high * part_pitch, part, pairs, batch, steps, sums);
+        MOESCOPE_SETTLE();
+        for (int c = 0; c < 2 * batch; ++c)
+          bank(totals + c / 2 * pitch + t * h.high * panel_rows + c % 2 * amx_rows, sums + c * 256, h.high,
+               b == 0);
+      }
+    }
+    const auto write = pair ? (p.add ? emit<true, true> : emit<true, false>)
+                            : (p.add ? emit<false, true> : emit<false, false>);
+    for (int u = 0; u < batch; u += 1 + pair)
+      write(p, first, rows, (panel + u) * panel_rows, totals + u * pitch, totals + pitch);
+    panel += pair ? 1 : batch;
+  }
+  _tile_release();
+}
+#endif
+
 static bool matmul(const Run& run, const Product* products, int count) {
-  // Waking threads costs some microseconds: small work stays on the caller. 100 flops or 16 bytes a
+  // Waking threads costs some microseconds: small work stays on the caller. 100 flops (AMX 400) or 16 bytes a
   // nanosecond and core.
   const auto nanoseconds_of = [](const Product& p) {
     const double elements = static_cast<double>(p.w.n) * static_cast<double>(p.w.k) * (p.up.data ? 2 : 1);
-    const double compute = elements * static_cast<double>(p.m) / 50,
+    const double compute = elements * static_cast<double>(p.m) / (on_amx(p) && p.m > few_rows ? 200 : 50),
                  read = elements * bytes_a_value(p.w.format) / 16;
     return p.m <= 0 ? 0 : compute > read ? compute : read;
   };
@@ -209,7 +299,8 @@ static bool matmul(const Run& run, const Product* products, int count) {
   int64_t tasks = 0;
   const auto share = [&](const Product& p) {
     if (count == 1) return wanted;
-    return most(1, static_cast<int64_t>(static_cast<double>(wanted) * (nanoseconds_of(p) / nanoseconds) + .5));
+    return most(1,
+                static_cast<int64_t>(static_cast<double>(wanted) * (nanoseconds_of(p) / nanoseconds) + .5));
   };
   for (int j = 0; j < count; ++j) {
     const Product& p = products[j];
@@ -218,7 +309,7 @@ static bool matmul(const Run& run, const Product* products, int count) {
     tasks += c.tasks();
     int64_t floats = divide_up(p.w.k, k_block) * c.rows * x_pitch + max_units * c.rows * unit_columns;
     if (group_of(p.w.format) > 0) floats += spread_floats + max_units * block_bytes(p.w.format) / 4;
-    bytes = most(bytes, floats * 4);
+    bytes = most(bytes, on_amx(p) ? amx_bytes(c.rows, p.w.k) : floats * 4);
   }
   run.pool.reserve(threads, static_cast<size_t>(bytes));
   return run.pool.parallel_for(threads, tasks, 1, run.cancel, [&](int64_t begin, int64_t, int worker) {
@@ -231,8 +322,13 @@ static bool matmul(const Run& run, const Product* products, int count) {
         continue;
       }
       const int64_t first = begin / c.runs * c.rows, from = begin % c.runs * c.run;
-      return task(p, first, least(c.rows, p.m - first), from, least(from + c.run, panels(p.w.n)),
-                  static_cast<float*>(run.pool.scratch(worker)));
+      const int64_t rows = least(c.rows, p.m - first), to = least(from + c.run, panels(p.w.n));
+#if MOESCOPE_AMX
+      if (on_amx(p) && rows <= few_rows)
+        return few_task(p, first, rows, from, to, static_cast<float*>(run.pool.scratch(worker)));
+      if (on_amx(p)) return amx_task(p, first, rows, from, to, static_cast<char*>(run.pool.scratch(worker)));
+#endif
+      return task(p, first, rows, from, to, static_cast<float*>(run.pool.scratch(worker)));
     }
   });
 }
