@@ -6,13 +6,13 @@
 // instruction reads, a panel's block of k at a time, in a buffer that stays in the L1 cache while all rows
 // meet it.
 //
-// Every tile sums in the same order, block by block, and in a block k by k with the three parts in turn: a
-// row's bits do not depend on the tile it is in.
+// Every tile sums in the same order, 32 k after 32 k with the three parts in turn: a row's bits do not depend
+// on the tile it is in.
 //
 // Reached on one core of a Xeon of the fifth generation (FMA peak 180 GFLOP/s, reads 18 GB/s; busy host),
-// 2026-11-28, against AVX-512 beside it: d 512: 1 row 16.8 (19.0) GB/s, 16 rows 147 (123) GFLOP/s, 64 rows
-// 287 (144), 256 rows 390 (146), 1,024 rows 378 (135); d 2048, 256 rows 252 (132). 3 to 8 rows lose: 4 rows
-// 40 (68).
+// 2026-11-28, AVX-512 in brackets: d 512: 1 row 15.7 (19.0) GB/s, 16 rows 151 (123) GFLOP/s, 64 rows 313
+// (144), 256 rows 401 (146), 1,024 rows 410 (135); d 2048: 1 row 19 (18) GB/s, 256 rows 243 (132) GFLOP/s,
+// since fewer rows fit the L2 cache. 3 to 8 rows lose: 4 rows 42 (68).
 #pragma once
 
 #include "kernels.h"
@@ -46,11 +46,11 @@ MOESCOPE_INLINE Heights heights(int64_t rows) {
   return {tiles, divide_up(rows, tiles)};
 }
 
-/** Bytes of scratch of a task: the parts, the totals, the pairs, a tile's sums. */
+/** Bytes of scratch of a task: the parts, the totals, the pairs. */
 MOESCOPE_INLINE int64_t amx_bytes(int64_t rows, int64_t k) {
   const int64_t all = heights(rows).rows();
   return divide_up(k, k_block) * parts * all * part_pitch * 2 + amx_panels * all * panel_rows * 4 +
-         amx_panels * pairs_bytes + 4 * amx_rows * amx_rows * 4;
+         amx_panels * pairs_bytes;
 }
 
 #if MOESCOPE_AMX
@@ -104,20 +104,22 @@ static void pair_up(const char* w, int64_t kc, char* out) {
   }
 }
 
-/** totals (+)= what a tile has summed, 16 columns of it. */
-MOESCOPE_INLINE void bank(float* totals, const float* sums, int64_t high, bool first) {
-  for (int64_t r = 0; r < high; ++r, totals += panel_rows, sums += amx_rows)
-    store(totals, first ? load(sums) : load(totals) + load(sums));
-}
-
-/** Two tiles of rows against a panel. `part` is the distance of a row's parts, `next` that of the tiles'
- * rows. */
-static void two_by_panel(const uint16_t* x, int64_t part, int64_t next, const char* pairs, int64_t steps,
-                         float* sums) {
-  _tile_zero(0);
-  _tile_zero(1);
-  _tile_zero(2);
-  _tile_zero(3);
+/** totals (+)= two tiles of `high` rows against a panel. `part` is the distance of a row's parts. */
+static void two_by_panel(const uint16_t* x, int64_t part, int64_t high, const char* pairs, int64_t steps,
+                         float* totals, bool first) {
+  const int64_t next = high * part_pitch;
+  float* below = totals + high * panel_rows;
+  if (first) {
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+  } else {
+    _tile_loadd(0, totals, panel_rows * 4);
+    _tile_loadd(1, totals + 16, panel_rows * 4);
+    _tile_loadd(2, below, panel_rows * 4);
+    _tile_loadd(3, below + 16, panel_rows * 4);
+  }
   for (int64_t s = 0; s < steps; ++s) {
     _tile_loadd(6, pairs + s * 1024, 64);
     _tile_loadd(7, pairs + pairs_bytes / 2 + s * 1024, 64);
@@ -131,19 +133,27 @@ static void two_by_panel(const uint16_t* x, int64_t part, int64_t next, const ch
       _tile_dpbf16ps(3, 5, 7);
     }
   }
-  _tile_stored(0, sums, 64);
-  _tile_stored(1, sums + 256, 64);
-  _tile_stored(2, sums + 512, 64);
-  _tile_stored(3, sums + 768, 64);
+  _tile_stored(0, totals, panel_rows * 4);
+  _tile_stored(1, totals + 16, panel_rows * 4);
+  _tile_stored(2, below, panel_rows * 4);
+  _tile_stored(3, below + 16, panel_rows * 4);
 }
 
-/** One tile of rows against `count` (one or two) panels. */
+/** The same of one tile of rows and `count` (one or two) panels, their totals `pitch` apart. */
 static void one_by_panels(const uint16_t* x, int64_t part, const char* pairs, int count, int64_t steps,
-                          float* sums) {
-  _tile_zero(0);
-  _tile_zero(1);
-  _tile_zero(2);
-  _tile_zero(3);
+                          float* totals, int64_t pitch, bool first) {
+  float* second = totals + (count - 1) * pitch;
+  if (first) {
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+  } else {
+    _tile_loadd(0, totals, panel_rows * 4);
+    _tile_loadd(1, totals + 16, panel_rows * 4);
+    _tile_loadd(2, second, panel_rows * 4);
+    _tile_loadd(3, second + 16, panel_rows * 4);
+  }
   for (int64_t s = 0; s < steps; ++s) {
     const uint16_t* a = x + s * amx_k;
     const char* b = pairs + s * 1024;
@@ -170,10 +180,11 @@ static void one_by_panels(const uint16_t* x, int64_t part, const char* pairs, in
     _tile_dpbf16ps(2, 4, 6);
     _tile_dpbf16ps(3, 4, 7);
   }
-  _tile_stored(0, sums, 64);
-  _tile_stored(1, sums + 256, 64);
-  _tile_stored(2, sums + 512, 64);
-  _tile_stored(3, sums + 768, 64);
+  _tile_stored(0, totals, panel_rows * 4);
+  _tile_stored(1, totals + 16, panel_rows * 4);
+  if (count == 1) return;
+  _tile_stored(2, second, panel_rows * 4);
+  _tile_stored(3, second + 16, panel_rows * 4);
 }
 
 // A tile takes as long for one row as for sixteen. Up to few_rows rows are therefore summed with AVX-512, at
@@ -196,10 +207,13 @@ static void cut_few(const Product& p, int64_t first, int64_t rows, float* out) {
   }
 }
 
-/** sums[r] = R rows against a panel's block of k. */
+/** totals[r] (+)= R rows against a panel's block of k. */
 template <int R>
-static void few_by_panel(const char* w, const float* x, int64_t part, int64_t kc, float* sums) {
+static void few_by_panel(const char* w, const float* x, int64_t part, int64_t kc, float* totals, bool first) {
   Vec total[R][2] = {};
+  if (!first)
+    for (int r = 0; r < R; ++r)
+      for (int half = 0; half < 2; ++half) total[r][half] = load(totals + r * panel_rows + half * lanes);
   for (int64_t s = 0; s < kc; s += amx_k) {
     Vec sum[R][parts][2][2] = {};  // [even or odd k][half of the columns]
     const int64_t end = least(s + amx_k, kc);
@@ -222,7 +236,7 @@ static void few_by_panel(const char* w, const float* x, int64_t part, int64_t kc
         for (int half = 0; half < 2; ++half) total[r][half] += sum[r][p][0][half] + sum[r][p][1][half];
   }
   for (int r = 0; r < R; ++r)
-    store(sums + r * panel_rows, total[r][0]), store(sums + r * panel_rows + lanes, total[r][1]);
+    for (int half = 0; half < 2; ++half) store(totals + r * panel_rows + half * lanes, total[r][half]);
 }
 
 /** All tiles have `high` rows of 16 columns of f32 or of 32 k of bf16, the weights' 16 pairs. */

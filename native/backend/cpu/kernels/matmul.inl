@@ -62,8 +62,8 @@ MOESCOPE_INLINE Cut cut(const Product& p, int64_t wanted) {
   c.row_blocks = divide_up(p.m, least(fit, most(4 * tall, divide_up(p.m, wanted))));
   c.rows = divide_up(p.m, c.row_blocks);
   c.row_blocks = divide_up(p.m, c.rows);
-  // A run shorter than four panels would spend its time on copying rows.
-  c.runs = most(1, least(divide_up(wanted, c.row_blocks), count / 4));
+  // A run shorter than this would spend its time on copying rows.
+  c.runs = most(1, least(divide_up(wanted, c.row_blocks), count / (amx ? 16 : 4)));
   c.run = divide_up(count, c.runs);
   c.runs = divide_up(count, c.run);
   return c;
@@ -210,15 +210,13 @@ static void few_task(const Product& p, int64_t first, int64_t rows, int64_t from
       const char* w = static_cast<const char*>(u ? p.up.data : p.w.data) + panel * k * 64;
       for (int64_t b = 0; b < k_blocks; ++b) {
         const int64_t kc = least(k_block, k - b * k_block);
-        alignas(64) float sums[few_rows * panel_rows];
         const float* x = scratch + b * parts * part;
+        float* t = totals + u * pitch;
         int64_t r = 0;
         for (; r + 1 < rows; r += 2)
-          few_by_panel<2>(w + b * k_block * 64, x + r * k_block, part, kc, sums + r * panel_rows);
-        if (r < rows) few_by_panel<1>(w + b * k_block * 64, x + r * k_block, part, kc, sums + r * panel_rows);
-        float* t = totals + u * pitch;
-        for (int64_t i = 0; i < pitch; i += lanes)
-          store(t + i, b == 0 ? load(sums + i) : load(t + i) + load(sums + i));
+          few_by_panel<2>(w + b * k_block * 64, x + r * k_block, part, kc, t + r * panel_rows, b == 0);
+        if (r < rows)
+          few_by_panel<1>(w + b * k_block * 64, x + r * k_block, part, kc, t + r * panel_rows, b == 0);
       }
     }
     _mm_setcsr(was);
@@ -236,8 +234,7 @@ static void amx_task(const Product& p, int64_t first, int64_t rows, int64_t from
   const int64_t all = h.rows(), part = all * part_pitch, pitch = all * panel_rows;
   uint16_t* x = reinterpret_cast<uint16_t*>(scratch);
   float* totals = reinterpret_cast<float*>(x + k_blocks * parts * part);
-  float* sums = totals + amx_panels * pitch;
-  char* pairs = reinterpret_cast<char*>(sums + 4 * amx_rows * amx_rows);
+  char* pairs = reinterpret_cast<char*>(totals + amx_panels * pitch);
   cut_rows(p, first, rows, all, x);
   configure(h.high);
   const int most_panels = pair ? 1 : amx_panels;
@@ -254,21 +251,13 @@ static void amx_task(const Product& p, int64_t first, int64_t rows, int64_t from
       const uint16_t* block = x + b * parts * part;
       int64_t t = 0;
       for (; t + 1 < h.tiles; t += 2)
-        for (int u = 0; u < batch; ++u) {
-          two_by_panel(block + t * h.high * part_pitch, part, h.high * part_pitch, pairs + u * pairs_bytes,
-                       steps, sums);
-          MOESCOPE_SETTLE();
-          for (int c = 0; c < 4; ++c)
-            bank(totals + u * pitch + (t + c / 2) * h.high * panel_rows + c % 2 * amx_rows, sums + c * 256,
-                 h.high, b == 0);
-        }
-      if (t < h.tiles) {
-        one_by_panels(block + t * h.high * part_pitch, part, pairs, batch, steps, sums);
-        MOESCOPE_SETTLE();
-        for (int c = 0; c < 2 * batch; ++c)
-          bank(totals + c / 2 * pitch + t * h.high * panel_rows + c % 2 * amx_rows, sums + c * 256, h.high,
-               b == 0);
-      }
+        for (int u = 0; u < batch; ++u)
+          two_by_panel(block + t * h.high * part_pitch, part, h.high, pairs + u * pairs_bytes, steps,
+                       totals + u * pitch + t * h.high * panel_rows, b == 0);
+      if (t < h.tiles)
+        one_by_panels(block + t * h.high * part_pitch, part, pairs, batch, steps,
+                      totals + t * h.high * panel_rows, pitch, b == 0);
+      MOESCOPE_SETTLE();
     }
     const auto write = pair ? (p.add ? emit<true, true> : emit<true, false>)
                             : (p.add ? emit<false, true> : emit<false, false>);
