@@ -91,6 +91,28 @@ void invariant(const Kernels& kernels, Format format, int64_t n, int64_t k, bool
   check::that(same, std::string(name(kernels.isa)) + " matmul: a row's bits depend on its company");
 }
 
+/** What is not finite shows in its own row, and in no other. */
+void not_finite(const Kernels& kernels, Format format) {
+  Random random(12);
+  const int64_t n = 40, k = 150, rows = 20;
+  Weights w(random, n, k, format);
+  std::vector<float> x = random.normals(rows * k), y(size_t(rows * n));
+  x[size_t(3 * k + 70)] = INFINITY, x[size_t(4 * k + 149)] = -INFINITY, x[size_t(19 * k)] = NAN;
+  for (int64_t m : {int64_t{5}, rows}) {
+    Product p;
+    p.w = w.packed, p.m = m, p.x = x.data(), p.x_stride = k, p.y = y.data(), p.y_stride = n;
+    kernels.matmul({Pool::instance(), 2}, &p, 1);
+    for (int64_t i = 0; i < m; ++i)
+      for (int64_t j = 0; j < n; ++j) {
+        const float got = y[size_t(i * n + j)];
+        const bool right = i == 19               ? std::isnan(got)
+                           : i == 3 || i == 4 ? !std::isfinite(got)
+                                                 : std::isfinite(got);
+        check::that(right, std::string(name(kernels.isa)) + " matmul: what is not finite, row " + std::to_string(i));
+      }
+  }
+}
+
 }  // namespace
 
 void matmul_suite(const Kernels& kernels) {
@@ -115,6 +137,8 @@ void matmul_suite(const Kernels& kernels) {
     one(kernels, {1, 4096, 1031, format, false, false, false, false}, ++seed, 4);
     one(kernels, {3, 1000, 2048, format, true, true, true, false}, ++seed, 4);
     one(kernels, {260, 513, 512, format, false, false, false, true}, ++seed, 4);
+    for (int64_t m : {1, 2, 5}) one(kernels, {m, 70, 9000, format, false, false, false, false}, ++seed, 1);
+    not_finite(kernels, format);
     invariant(kernels, format, 300, 517, false);
     invariant(kernels, format, 96, 256, true);
   }

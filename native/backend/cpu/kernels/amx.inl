@@ -46,11 +46,12 @@ MOESCOPE_INLINE Heights heights(int64_t rows) {
   return {tiles, divide_up(rows, tiles)};
 }
 
-/** Bytes of scratch of a task: the parts, the totals, the pairs. */
+/** Bytes of scratch of a task: the parts (of few rows as f32), the totals, the pairs. */
 MOESCOPE_INLINE int64_t amx_bytes(int64_t rows, int64_t k) {
-  const int64_t all = heights(rows).rows();
-  return divide_up(k, k_block) * parts * all * part_pitch * 2 + amx_panels * all * panel_rows * 4 +
-         amx_panels * pairs_bytes;
+  const int64_t all = heights(rows).rows(), blocks = divide_up(k, k_block);
+  const int64_t tiled = blocks * parts * all * part_pitch * 2 + amx_panels * pairs_bytes;
+  return most(tiled, blocks * parts * least(rows, few_rows) * k_block * 4) +
+         amx_panels * all * panel_rows * 4;
 }
 
 #if MOESCOPE_AMX
