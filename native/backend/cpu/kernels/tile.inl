@@ -1,6 +1,6 @@
-// The register tiles of `matmul` over f32 and bf16 weights, and what all tiles agree on. A tile is R rows by P
-// half-panels of 2 vectors, its sums in registers: 24 of them on AVX-512, where the loop over k does 24 FMAs
-// for 2 loads of weights and 12 broadcasts.
+// The register tiles of `matmul` over f32 and bf16 weights, and what all tiles agree on. A tile is R rows by
+// P half-panels of 2 vectors, its sums in registers: 24 of them on AVX-512, where the loop over k does 24
+// FMAs for 2 loads of weights and 12 broadcasts.
 #pragma once
 
 #include "kernels.h"
@@ -52,8 +52,8 @@ MOESCOPE_INLINE void widen(const char* w, int64_t k, Vec& low, Vec& high) {
 /** totals[u][r] (+)= sum over kc of x[r] * w[u], for R rows and P units. x rows are x_pitch apart, units of
  * totals `pitch`. */
 template <int R, int P, bool wide>
-static void tile(const Unit* units, const float* x, int64_t kc, int64_t /*group*/, float* totals, int64_t pitch,
-                 bool first) {
+static void tile(const Unit* units, const float* x, int64_t kc, int64_t /*group*/, float* totals,
+                 int64_t pitch, bool first) {
   Vec sum[P][R][2];
   for (int u = 0; u < P; ++u)
     for (int r = 0; r < R; ++r) sum[u][r][0] = sum[u][r][1] = Vec{};
