@@ -117,6 +117,7 @@ for (const app of ["lab", "notebook"] as const) {
         const text = document.querySelector(".moescope-figure .gtitle");
         return text !== null && /rgb\((\d+)/.exec(getComputedStyle(text).fill)![1]! >= "200";
       });
+      await page.locator("#jupyterlab-splash").waitFor({ state: "detached", timeout: 10_000 });
       await shoot(page, `plugin-${app}-dark`);
       await page.close();
     });
