@@ -1,5 +1,14 @@
 /** Hover and signature help as a MIME bundle: markdown as the server wrote it, and the same without its marks. */
+import type { LiveValues } from "../bridge/language.ts";
 import type { MimeBundle } from "../display/mime.ts";
+
+const WORD = /[\p{ID_Continue}$.]*$/u;
+
+/** What is known of the value under the cursor, asked for with detail 1. */
+export async function valueAt(live: LiveValues, code: string, cursor: number, detail: 0 | 1): Promise<string | null> {
+  const word = WORD.exec(code.slice(0, cursor))![0] + /^[\p{ID_Continue}$]*/u.exec(code.slice(cursor))![0];
+  return detail > 0 && word ? live.describe(word).catch(() => null) : null;
+}
 
 export interface Hover {
   contents?: { value: string } | string;

@@ -8,7 +8,7 @@ import { Cells } from "./cells.ts";
 import { completeness } from "./completeness.ts";
 import { alive, merged, typed } from "./completion.ts";
 import { diagnostics, type ServerDiagnostic } from "./diagnostics.ts";
-import { type Hover, inspection, type Signatures } from "./inspection.ts";
+import { type Hover, inspection, type Signatures, valueAt } from "./inspection.ts";
 import { LanguageServer } from "./server.ts";
 import { Workspace } from "./workspace.ts";
 
@@ -19,8 +19,6 @@ const CHECK_LIMIT_MS = 10_000;
 const TYPING_LIMIT_MS = 3_000;
 
 const MODULE_NOT_FOUND = new Set([2307, 2792]);
-
-const WORD = /[\p{ID_Continue}$.]*$/u;
 
 export const createLanguage: CreateLanguage = ({ folder, live }) => {
   const workspace = new Workspace(folder);
@@ -69,9 +67,7 @@ export const createLanguage: CreateLanguage = ({ folder, live }) => {
       const help = hover
         ? null
         : await server.ask<Signatures>("textDocument/signatureHelp", cells.scratch(code, cursor), TYPING_LIMIT_MS);
-      const word = WORD.exec(code.slice(0, cursor))![0] + /^[\p{ID_Continue}$]*/u.exec(code.slice(cursor))![0];
-      const value = detail > 0 && word ? await live.describe(word).catch(() => null) : null;
-      return inspection(hover, help, value);
+      return inspection(hover, help, await valueAt(live, code, cursor, detail));
     },
 
     isComplete: completeness,

@@ -2,9 +2,7 @@
 import type { CreateLanguage } from "../bridge/language.ts";
 import { completeness } from "./completeness.ts";
 import { alive, merged, typed } from "./completion.ts";
-import { inspection } from "./inspection.ts";
-
-const WORD = /[\p{ID_Continue}$.]*$/u;
+import { inspection, valueAt } from "./inspection.ts";
 
 export const createUntyped: CreateLanguage = ({ live }) => ({
   check: async () => [],
@@ -13,11 +11,7 @@ export const createUntyped: CreateLanguage = ({ live }) => ({
     const values = await alive(live, code, cursor).catch(() => ({ items: [], start: cursor, end: cursor }));
     return merged(typed(null, code, cursor), values, code);
   },
-  async inspect(code, cursor, detail) {
-    const word = WORD.exec(code.slice(0, cursor))![0] + /^[\p{ID_Continue}$]*/u.exec(code.slice(cursor))![0];
-    const value = detail > 0 && word ? await live.describe(word).catch(() => null) : null;
-    return inspection(null, null, value);
-  },
+  inspect: async (code, cursor, detail) => inspection(null, null, await valueAt(live, code, cursor, detail)),
   isComplete: completeness,
   async close() {},
 });

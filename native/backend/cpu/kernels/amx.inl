@@ -32,7 +32,9 @@ constexpr bool has_amx = MOESCOPE_AMX;
 constexpr int parts = 3;
 /** Values from one row's part to the next row's: whole lines, an odd number of them. */
 constexpr int part_pitch = k_block + 32;
-constexpr int64_t amx_rows = 16, amx_k = 32, amx_panels = 2, few_rows = 2;
+constexpr int64_t amx_rows = 16, amx_k = 32, amx_panels = 2;
+/** As many as `few_by_panel` has sums for. */
+constexpr int64_t few_rows = 2;
 /** Bytes of a panel's block of k as pairs. */
 constexpr int64_t pairs_bytes = k_block * panel_rows * 2;
 
@@ -71,26 +73,34 @@ MOESCOPE_INLINE Parts parts_of(Vec v) {
   return {{a, middle, rest - middle}};
 }
 
-/** Cuts rows [first, first + rows) into parts: block b, part p, row r at ((b * 3 + p) * all + r) *
- * part_pitch. */
-static void cut_rows(const Product& p, int64_t first, int64_t rows, int64_t all, uint16_t* out) {
-  const auto put = [](uint16_t* to, Vec v) {
-    _mm256_store_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtepi32_epi16((__m512i)((UVec)v >> 16)));
-  };
+/** Gives the parts of rows [first, first + rows) to `put(row, k, parts, values left in the row)`, a vector at
+ * a time. */
+template <class F>
+MOESCOPE_INLINE void cut_rows(const Product& p, int64_t first, int64_t rows, const F& put) {
   for (int64_t r = 0; r < rows; ++r) {
     const int64_t i = first + r;
     const float* x = p.x + (p.x_rows ? p.x_rows[i] : i) * p.x_stride;
     const Vec scale = splat(p.x_scale ? p.x_scale[i] : 1.f);
     for (int64_t k = 0; k < p.w.k; k += lanes) {
-      const int64_t left = p.w.k - k, b = k / k_block;
-      const Parts v = parts_of((left >= lanes ? load(x + k) : load_part(x + k, left)) * scale);
-      uint16_t* to = out + (b * parts * all + r) * part_pitch + k % k_block;
-      for (int part = 0; part < parts; ++part) put(to + part * all * part_pitch, v.of[part]);
-      // The instruction goes on to a multiple of 32.
-      if (left <= lanes && k % amx_k == 0)
-        for (int part = 0; part < parts; ++part) put(to + part * all * part_pitch + lanes, Vec{});
+      const int64_t left = p.w.k - k;
+      put(r, k, parts_of((left >= lanes ? load(x + k) : load_part(x + k, left)) * scale), left);
     }
   }
+}
+
+/** Parts as bf16: block b, part p, row r at ((b * 3 + p) * all + r) * part_pitch. */
+static void cut_many(const Product& p, int64_t first, int64_t rows, int64_t all, uint16_t* out) {
+  const auto store_16 = [](uint16_t* to, Vec v) {
+    _mm256_store_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtepi32_epi16((__m512i)((UVec)v >> 16)));
+  };
+  cut_rows(p, first, rows, [&](int64_t r, int64_t k, const Parts& v, int64_t left) MOESCOPE_ALWAYS {
+    uint16_t* to = out + (k / k_block * parts * all + r) * part_pitch + k % k_block;
+    for (int part = 0; part < parts; ++part, to += all * part_pitch) {
+      store_16(to, v.of[part]);
+      // The instruction goes on to a multiple of 32.
+      if (left <= lanes && k % amx_k == 0) store_16(to + lanes, Vec{});
+    }
+  });
 }
 
 /** A panel's block of k as pairs: [half of the columns][k / 2][16], with zeros up to a multiple of 32 k. */
@@ -195,17 +205,10 @@ static void one_by_panels(const uint16_t* x, int64_t part, const char* pairs, in
 
 /** Parts as f32: block b, part p, row r at ((b * 3 + p) * rows + r) * k_block. */
 static void cut_few(const Product& p, int64_t first, int64_t rows, float* out) {
-  for (int64_t r = 0; r < rows; ++r) {
-    const int64_t i = first + r;
-    const float* x = p.x + (p.x_rows ? p.x_rows[i] : i) * p.x_stride;
-    const Vec scale = splat(p.x_scale ? p.x_scale[i] : 1.f);
-    for (int64_t k = 0; k < p.w.k; k += lanes) {
-      const int64_t left = p.w.k - k;
-      const Parts v = parts_of((left >= lanes ? load(x + k) : load_part(x + k, left)) * scale);
-      float* to = out + (k / k_block * parts * rows + r) * k_block + k % k_block;
-      for (int part = 0; part < parts; ++part) store(to + part * rows * k_block, v.of[part]);
-    }
-  }
+  cut_rows(p, first, rows, [&](int64_t r, int64_t k, const Parts& v, int64_t) MOESCOPE_ALWAYS {
+    float* to = out + (k / k_block * parts * rows + r) * k_block + k % k_block;
+    for (int part = 0; part < parts; ++part) store(to + part * rows * k_block, v.of[part]);
+  });
 }
 
 /** totals[r] (+)= R rows against a panel's block of k. */

@@ -48,6 +48,9 @@ constexpr Tiles tiles = [] {
 // Several tiles of rows meet one unit at a time, the only way that spread weights are read.
 static_assert(tile_units(tile_rows / 2 + 1) == 1);
 
+/** Whether AMX makes it. */
+MOESCOPE_INLINE bool on_amx(const Product& p) { return has_amx && p.w.format == Format::bf16; }
+
 /** How a product is cut into tasks: row blocks by runs of panels. */
 struct Cut {
   int64_t rows, row_blocks, run, runs;
@@ -55,7 +58,7 @@ struct Cut {
 };
 MOESCOPE_INLINE Cut cut(const Product& p, int64_t wanted) {
   Cut c;
-  const bool amx = has_amx && p.w.format == Format::bf16;
+  const bool amx = on_amx(p);
   const int64_t count = panels(p.w.n), tall = amx ? 2 * amx_rows : tile_rows;
   const int64_t deep = divide_up(p.w.k, k_block) * (amx ? parts * part_pitch * 2 : x_pitch * 4);
   const int64_t fit = most(x_bytes / deep / tall, 1) * tall;
@@ -110,6 +113,12 @@ static void emit(const Product& p, int64_t first, int64_t rows, int64_t column, 
   }
 }
 
+/** The `emit` of this product. */
+MOESCOPE_INLINE auto emitter(const Product& p) {
+  return p.up.data ? (p.add ? emit<true, true> : emit<true, false>)
+                   : (p.add ? emit<false, true> : emit<false, false>);
+}
+
 /** Bytes of 128 k of a panel, and of a value. */
 MOESCOPE_INLINE int64_t block_bytes(Format f) {
   if (group_of(f) > 0) return int4_block_bytes(f, panel_rows);
@@ -124,6 +133,7 @@ MOESCOPE_INLINE double bytes_a_value(Format f) {
 static void task(const Product& p, int64_t first, int64_t rows, int64_t from, int64_t to, float* scratch) {
   const Format format = p.w.format;
   const bool pair = p.up.data != nullptr;
+  const auto write = emitter(p);
   const int64_t k = p.w.k, k_blocks = divide_up(k, k_block), step = block_bytes(format),
                 group = group_of(format);
   const int64_t panel_bytes = group ? k_blocks * step : step / k_block * k;
@@ -185,21 +195,17 @@ static void task(const Product& p, int64_t first, int64_t rows, int64_t from, in
       }
       done += 1 << log2;
     }
-    const auto write = pair ? (p.add ? emit<true, true> : emit<true, false>)
-                            : (p.add ? emit<false, true> : emit<false, false>);
     for (int u = 0; u < count; u += 1 + pair)
       write(p, first, rows, column[u], totals + u * pitch, pair ? totals + (u + 1) * pitch : nullptr);
   }
 }
-
-/** Whether AMX makes it. */
-MOESCOPE_INLINE bool on_amx(const Product& p) { return has_amx && p.w.format == Format::bf16; }
 
 #if MOESCOPE_AMX
 /** `task`, of few rows and in AMX's order. */
 static void few_task(const Product& p, int64_t first, int64_t rows, int64_t from, int64_t to,
                      float* scratch) {
   const bool pair = p.up.data != nullptr;
+  const auto write = emitter(p);
   const int64_t k = p.w.k, k_blocks = divide_up(k, k_block), part = rows * k_block, pitch = rows * panel_rows;
   float* totals = scratch + k_blocks * parts * part;
   cut_few(p, first, rows, scratch);
@@ -212,16 +218,10 @@ static void few_task(const Product& p, int64_t first, int64_t rows, int64_t from
         const int64_t kc = least(k_block, k - b * k_block);
         const float* x = scratch + b * parts * part;
         float* t = totals + u * pitch;
-        int64_t r = 0;
-        for (; r + 1 < rows; r += 2)
-          few_by_panel<2>(w + b * k_block * 64, x + r * k_block, part, kc, t + r * panel_rows, b == 0);
-        if (r < rows)
-          few_by_panel<1>(w + b * k_block * 64, x + r * k_block, part, kc, t + r * panel_rows, b == 0);
+        (rows == 1 ? few_by_panel<1> : few_by_panel<2>)(w + b * k_block * 64, x, part, kc, t, b == 0);
       }
     }
     _mm_setcsr(was);
-    const auto write = pair ? (p.add ? emit<true, true> : emit<true, false>)
-                            : (p.add ? emit<false, true> : emit<false, false>);
     write(p, first, rows, panel * panel_rows, totals, totals + pitch);
   }
 }
@@ -229,17 +229,17 @@ static void few_task(const Product& p, int64_t first, int64_t rows, int64_t from
 /** `task`, on AMX. */
 static void amx_task(const Product& p, int64_t first, int64_t rows, int64_t from, int64_t to, char* scratch) {
   const bool pair = p.up.data != nullptr;
+  const auto write = emitter(p);
   const int64_t k = p.w.k, k_blocks = divide_up(k, k_block), panel_bytes = k * panel_rows * 2;
   const Heights h = heights(rows);
   const int64_t all = h.rows(), part = all * part_pitch, pitch = all * panel_rows;
   uint16_t* x = reinterpret_cast<uint16_t*>(scratch);
   float* totals = reinterpret_cast<float*>(x + k_blocks * parts * part);
   char* pairs = reinterpret_cast<char*>(totals + amx_panels * pitch);
-  cut_rows(p, first, rows, all, x);
+  cut_many(p, first, rows, all, x);
   configure(h.high);
-  const int most_panels = pair ? 1 : amx_panels;
   for (int64_t panel = from; panel < to;) {
-    const int batch = pair ? 2 : static_cast<int>(least(most_panels, to - panel));
+    const int batch = pair ? 2 : static_cast<int>(least(amx_panels, to - panel));
     const char* w[amx_panels];
     for (int u = 0; u < batch; ++u)
       w[u] =
@@ -259,8 +259,6 @@ static void amx_task(const Product& p, int64_t first, int64_t rows, int64_t from
                       totals + t * h.high * panel_rows, pitch, b == 0);
       MOESCOPE_SETTLE();
     }
-    const auto write = pair ? (p.add ? emit<true, true> : emit<true, false>)
-                            : (p.add ? emit<false, true> : emit<false, false>);
     for (int u = 0; u < batch; u += 1 + pair)
       write(p, first, rows, (panel + u) * panel_rows, totals + u * pitch, totals + pitch);
     panel += pair ? 1 : batch;
