@@ -18,7 +18,7 @@ await main(async () => {
     ".",
   ]);
   const bin = await install(".venv", ["clang-format==23.1.5"], "checking the C++ format");
-  const sources = filesOf("native").filter((file) => /\.(cc|h|inl|cu|cuh)$/.test(file));
+  const sources = filesOf("native", "test/native").filter((file) => /\.(cc|h|inl|cu|cuh)$/.test(file));
   const clang = sources.length
     ? await run(join(bin, "clang-format"), [...(fix ? ["-i"] : ["--dry-run", "--Werror"]), ...sources])
     : 0;

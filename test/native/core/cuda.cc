@@ -59,11 +59,12 @@ void random_models(int count) {
       // over keys.
       const bool magnified = c.qk_norm && (w.site == Site::attn_q_used || w.site == Site::attn_k_used ||
                                            w.site == Site::attn_pattern || w.site == Site::attn_summary);
-      // Of int4 a row's halves have 22 bits, and attention passes on what the norm of small heads has made of it.
+      // Of int4 a row's halves have 22 bits, and attention passes on what the norm of small heads has made of
+      // it.
       const double bound = magnified ? 1e-4 : c.qk_norm && group_of(format) > 0 ? 2e-5 : 1e-5;
-      check::that(d <= bound, "CUDA, model " + std::to_string(seed) + " tile " +
-                                                      std::to_string(tile) + " " + label(w.site, w.layer) +
-                                                      ": differs by " + std::to_string(d) + " of its scale");
+      check::that(d <= bound, "CUDA, model " + std::to_string(seed) + " tile " + std::to_string(tile) + " " +
+                                  label(w.site, w.layer) + ": differs by " + std::to_string(d) +
+                                  " of its scale");
     }
     for (int r = 1; r < rows; ++r)
       check::near(got.logprob.as<float>()[r], want.logprob.as<float>()[r], 1e-4, "logprob");
@@ -144,7 +145,7 @@ void memory() {
 }  // namespace
 
 void test_cuda() {
-  random_models(200);
+  random_models(models_of(200));
   wide_model();
   side_by_side();
   memory();

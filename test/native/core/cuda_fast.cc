@@ -3,7 +3,6 @@
 // weights beside the CPU's, bit for bit.
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 #include <numeric>
 
@@ -18,11 +17,6 @@ namespace {
 using namespace fixture;
 
 constexpr Format int4s[] = {Format::int4_32, Format::int4_64, Format::int4_128};
-/** Of n models, as many as MOESCOPE_MODELS percent: a sanitizer takes its time. */
-int models(int n) {
-  const char* percent = std::getenv("MOESCOPE_MODELS");
-  return percent ? std::max(1, n * std::atoi(percent) / 100) : n;
-}
 
 /** Shapes that the fused kernels take, none of them round. */
 Config fused_config(Draw& draw, bool moe_only = false) {
@@ -89,7 +83,7 @@ double divergence(const Captured& got, const Captured& want, int vocab) {
 /** Weights of a random model as the device has them, and as the CPU's rule gives them. */
 void stored() {
   Draw draw{51};
-  for (int i = 0; i < models(6); ++i) {
+  for (int i = 0; i < models_of(6); ++i) {
     const Config c = fused_config(draw);
     Values values = random_weights(c, draw);
     // Groups that are nothing, all alike, beyond f16, or almost nothing.
@@ -154,7 +148,7 @@ void stored() {
 void rounding() {
   double worst = 0, worst_kl = 0;
   std::string where;
-  for (int seed = 3000; seed < 3000 + models(40); ++seed) {
+  for (int seed = 3000; seed < 3000 + models_of(40); ++seed) {
     Draw draw{static_cast<uint64_t>(seed)};
     Config c = fused_config(draw);
     // Widths that are a multiple of 4 and not of 8: then only some of a layer's products are cuBLASLt's.
@@ -235,7 +229,7 @@ void same_run(const RunResult& got, const RunResult& want, const std::string& wh
 
 /** Decode ahead of the host beside decode by its verbs, in every combination of what is watched. */
 void ahead() {
-  for (int seed = 4000; seed < 4000 + models(60); ++seed) {
+  for (int seed = 4000; seed < 4000 + models_of(60); ++seed) {
     Draw draw{static_cast<uint64_t>(seed)};
     const Config c = fused_config(draw);
     const Values values = random_weights(c, draw);
@@ -290,7 +284,7 @@ void ahead() {
 
 /** A stop id ends it; the steps that were on their way leave no trace. */
 void stopping() {
-  for (int seed = 5000; seed < 5000 + models(30); ++seed) {
+  for (int seed = 5000; seed < 5000 + models_of(30); ++seed) {
     Draw draw{static_cast<uint64_t>(seed)};
     Config c = fused_config(draw);
     if (c.chunk > 0) c.chunk = 2 + draw.below(6);  // steps beyond the end reach into the next chunk
@@ -336,7 +330,7 @@ void sampling() {
   const std::vector<int32_t> ids = random_ids(c, draw, 12);
   Sampler sampler;
   int same = 0, count = 0;
-  for (int i = 0; i < models(300); ++i) {
+  for (int i = 0; i < models_of(300); ++i) {
     State state(model, 1, 20);
     forward(state, spec_of({ids}));
     const std::vector<float> logits(state.last(0), state.last(0) + c.vocab);

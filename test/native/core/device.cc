@@ -60,7 +60,8 @@ void every_allocation() {
       done = true;
     } catch (const Error& e) {
       check::that(e.code() == Code::memory, what + ": " + name(e.code()) + ", " + e.what());
-      check::that(std::strstr(e.what(), " bytes, ") && !e.where().empty(), what + " has no numbers: " + e.what());
+      check::that(std::strstr(e.what(), " bytes, ") && !e.where().empty(),
+                  what + " has no numbers: " + e.what());
       ++failures;
     }
     load(c, values, true);  // from here on all succeed again
@@ -146,7 +147,8 @@ void test_lost() {
     } catch (const Error& e) {
       check::that(e.code() == Code::lost, what + ": " + name(e.code()) + " " + e.what());
       if (message.empty()) message = e.what(), where = e.where();
-      check::that(e.what() == message && e.where() == where, what + ": tells of the first fault, not " + e.what());
+      check::that(e.what() == message && e.where() == where,
+                  what + ": tells of the first fault, not " + e.what());
     }
   };
   {
@@ -169,7 +171,8 @@ void test_lost() {
   check::that(!healthy->memory().empty(), "memory is still told");
   bool same = true;
   for (size_t i = 0; i < want.size(); ++i)
-    same &= std::memcmp(want[i].data(), early.captures[i].data.as<float>(), want[i].size() * sizeof(float)) == 0;
+    same &=
+        std::memcmp(want[i].data(), early.captures[i].data.as<float>(), want[i].size() * sizeof(float)) == 0;
   check::that(same, "earlier values are still there");
   const auto cpu = load(c, values, false);
   check::that(!logits_of(cpu, ids).empty(), "the CPU goes on");

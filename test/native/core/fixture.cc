@@ -13,6 +13,11 @@
 
 namespace fixture {
 
+int models_of(int n) {
+  const char* percent = std::getenv("MOESCOPE_MODELS");
+  return percent ? std::max(1, n * std::atoi(percent) / 100) : n;
+}
+
 std::string name_of(Format f) {
   return f == Format::f32 ? "f32" : f == Format::bf16 ? "bf16" : "int4_" + std::to_string(group_of(f));
 }

@@ -19,7 +19,8 @@ using namespace moescope;
 
 using Values = std::map<std::string, std::vector<float>>;
 
-constexpr Format all_formats[] = {Format::f32, Format::bf16, Format::int4_32, Format::int4_64, Format::int4_128};
+constexpr Format all_formats[] = {Format::f32, Format::bf16, Format::int4_32, Format::int4_64,
+                                  Format::int4_128};
 std::string name_of(Format);
 
 /** RoPE without scaling, for the head's width. */
@@ -44,6 +45,9 @@ inline bool fast_is_cuda = false;
 
 /** And of that backend, its fast mode. */
 inline bool cuda_is_fast = false;
+
+/** Of n models, as many as MOESCOPE_MODELS percent, at least one: a sanitizer takes its time. */
+int models_of(int n);
 
 /** Loads the values through a file in which matrices lie plainly, transposed, or inside of larger ones. The
  * file is emptied afterwards, unless matrices may stay in it (`mapped`). */

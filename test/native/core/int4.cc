@@ -151,7 +151,8 @@ void matrices() {
         for (int64_t c = 0; c < at.col_tiles() * 128; ++c)
           if (r >= rows || c >= cols)
             // A tail may end within a group, whose scale is the group's.
-            zero &= int4_element(whole.m.data, at, r, c) == 0 || std::isnan(int4_element(whole.m.data, at, r, c));
+            zero &=
+                int4_element(whole.m.data, at, r, c) == 0 || std::isnan(int4_element(whole.m.data, at, r, c));
       check::that(zero, what + ": beyond the matrix is nothing");
 
       // The same numbers from a transposed source.
@@ -177,13 +178,15 @@ void models() {
       const Values want = int4_twin::held(c, values, f);
       for (const bool fast : {false, true}) {
         const auto m = load(c, values, fast, f);
-        const std::string what =
-            "model " + std::to_string(seed) + (fast ? " fast" : " exact") + " int4_" + std::to_string(group_of(f));
+        const std::string what = "model " + std::to_string(seed) + (fast ? " fast" : " exact") + " int4_" +
+                                 std::to_string(group_of(f));
         for (const Slot& s : m->slots) {
           const Matrix& w = *s.matrix;
           const bool rounds = s.use == Slot::Use::multiply && s.name != "embed";
           const bool whole = s.use == Slot::Use::vector || s.use == Slot::Use::router;
-          check::that(w.format == (rounds ? f : whole ? Format::f32 : Format::bf16),
+          check::that(w.format == (rounds  ? f
+                                   : whole ? Format::f32
+                                           : Format::bf16),
                       what + " " + s.name + ": its format");
           std::vector<float> got(static_cast<size_t>(w.rows * w.cols));
           m->backend->unpack(w, got.data(), 0, w.rows);

@@ -24,20 +24,18 @@ int main(int argc, char** argv) {
     const char* name;
     void (*run)();
   };
-  std::vector<Suite> suites = {Suite{"basics", test_basics},   Suite{"int4", test_int4},
-                               Suite{"model", test_model},     Suite{"order", test_order},
-                               Suite{"edits", test_edits},     Suite{"profile", test_profile},
+  std::vector<Suite> suites = {Suite{"basics", test_basics}, Suite{"int4", test_int4},
+                               Suite{"model", test_model},   Suite{"order", test_order},
+                               Suite{"edits", test_edits},   Suite{"profile", test_profile},
                                Suite{"faults", test_faults}};
   // The last one leaves no device behind.
   if (cuda)
-    suites.insert(suites.end(), {{"cuda", test_cuda},
-                                 {"cuda_fast", test_cuda_fast},
-                                 {"device", test_device},
-                                 {"lost", test_lost}});
+    suites.insert(
+        suites.end(),
+        {{"cuda", test_cuda}, {"cuda_fast", test_cuda_fast}, {"device", test_device}, {"lost", test_lost}});
   for (const Suite& s : suites) {
     const auto chosen = words.begin() + (cuda ? 1 : 0);
-    if (chosen != words.end() && std::find(chosen, words.end(), s.name) == words.end())
-      continue;
+    if (chosen != words.end() && std::find(chosen, words.end(), s.name) == words.end()) continue;
     const auto start = std::chrono::steady_clock::now();
     const int before = check::passed;
     s.run();

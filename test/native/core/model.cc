@@ -84,8 +84,8 @@ void test_model() {
       for (const bool fast : {false, true}) {
         const auto loaded = load(c, values, fast, format);
         const RunResult r = forward(loaded, ids, every_site(c));
-        const std::string path = "model " + std::to_string(seed) + (fast ? " fast " : " exact ") +
-                                 name_of(format) + " ";
+        const std::string path =
+            "model " + std::to_string(seed) + (fast ? " fast " : " exact ") + name_of(format) + " ";
         for (const Captured& got : r.captures)
           compare(values_of(got, c), want.at(label(got.site, got.layer)), 1e-5,
                   path + label(got.site, got.layer), got.site);

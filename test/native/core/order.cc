@@ -59,7 +59,8 @@ void one_model(uint64_t seed, bool fast) {
   const RunResult whole = forward(m, ids, ends);
   const float* want = whole.captures[0].data.as<float>();
   const size_t vocab = static_cast<size_t>(c.vocab), size = vocab * ids.size();
-  const std::string what = "order, model " + std::to_string(seed) + (fast ? " fast " : " exact ") + name_of(format) + " ";
+  const std::string what =
+      "order, model " + std::to_string(seed) + (fast ? " fast " : " exact ") + name_of(format) + " ";
 
   for (const int tile : {1, 2, 7, n - 1}) {
     const RunResult r = forward(m, ids, ends, {}, tile);

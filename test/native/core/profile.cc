@@ -1,11 +1,12 @@
 // The work of each verb against values computed by hand; a profiled run against the same run without.
+#include "model/profile.h"
+
 #include <cmath>
 #include <cstring>
 #include <set>
 
 #include "check.h"
 #include "fixture.h"
-#include "model/profile.h"
 #include "suites.h"
 
 namespace {
@@ -36,8 +37,7 @@ std::unique_ptr<Model> shape_of(const Config& c, Format format) {
   auto m = std::make_unique<Model>();
   m->config = c;
   m->slots = slots_of(m->config, m->weights);
-  for (const Slot& s : m->slots)
-    s.matrix->format = s.use == Slot::Use::multiply ? format : Format::f32;
+  for (const Slot& s : m->slots) s.matrix->format = s.use == Slot::Use::multiply ? format : Format::f32;
   m->backend = exact_cpu(m->config, m->weights);
   return m;
 }
@@ -104,7 +104,8 @@ void one_model(uint64_t seed, bool fast) {
   const std::string what = "profile, model " + std::to_string(seed) + (fast ? " fast" : " exact");
   const RunResult plain = generated(m, ids, false), told = generated(m, ids, true);
   check::that(!plain.profile && told.profile, what + ": only who asks is told");
-  bool same = same_bits(plain.logprob, told.logprob) && same_bits(plain.last, told.last) && plain.ids == told.ids;
+  bool same =
+      same_bits(plain.logprob, told.logprob) && same_bits(plain.last, told.last) && plain.ids == told.ids;
   for (size_t i = 0; i < plain.captures.size(); ++i)
     same &= same_bits(plain.captures[i].data, told.captures[i].data);
   check::that(same, what + ": the notes change no bit");

@@ -105,10 +105,11 @@ void not_finite(const Kernels& kernels, Format format) {
     for (int64_t i = 0; i < m; ++i)
       for (int64_t j = 0; j < n; ++j) {
         const float got = y[size_t(i * n + j)];
-        const bool right = i == 19               ? std::isnan(got)
+        const bool right = i == 19            ? std::isnan(got)
                            : i == 3 || i == 4 ? !std::isfinite(got)
-                                                 : std::isfinite(got);
-        check::that(right, std::string(name(kernels.isa)) + " matmul: what is not finite, row " + std::to_string(i));
+                                              : std::isfinite(got);
+        check::that(right,
+                    std::string(name(kernels.isa)) + " matmul: what is not finite, row " + std::to_string(i));
       }
   }
 }
