@@ -2,7 +2,7 @@ import type { MimeBundle } from "../host.ts";
 import { EXPERT_COLORS, GREY, inkOn, SERIES } from "../plots/color.ts";
 import { face } from "../plots/font.ts";
 import { PAD, TEXT, wrap } from "../plots/layout.ts";
-import { toBase64, toPNG } from "../plots/png.ts";
+import { picture } from "../plots/png.ts";
 import { INK, r, svgDocument, text } from "../plots/svg.ts";
 import type { LayerFacts, ModelFacts } from "../run/captured.ts";
 import { bytes, num } from "./format.ts";
@@ -188,5 +188,5 @@ function cells(x: number, y: number, w: number, h: number, experts: number, ink:
 
 /** Both forms, for a class's `shows`. */
 export function architectureBundle(f: ModelFacts, o: Loaded = {}): MimeBundle {
-  return { "image/png": toBase64(toPNG(architectureSvg(f, o))) };
+  return picture(architectureSvg(f, o));
 }

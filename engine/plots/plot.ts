@@ -3,7 +3,7 @@ import { shows } from "../display/show.ts";
 import type { MimeBundle } from "../host.ts";
 import type { Figure } from "./figure.ts";
 import { type PlotlyFigure, toPlotly } from "./plotly.ts";
-import { toBase64, toPNG } from "./png.ts";
+import { picture, toPNG } from "./png.ts";
 import { type Ribbon, ribbonHtml, ribbonSvg, ribbonText } from "./ribbon.ts";
 import { RIBBON_MIME } from "./ribbon-data.ts";
 import { toSVG } from "./svg.ts";
@@ -50,7 +50,7 @@ export class Plot {
     // biome-ignore lint/complexity/noThisInStatic: compiled, the name of the class is not yet bound here
     shows(this, {
       text: (p: Plot) => p.#drawing.text(),
-      bundle: (p: Plot) => ({ ...p.#drawing.rich(), "image/png": toBase64(toPNG(p.#drawing.svg())) }),
+      bundle: (p: Plot) => ({ ...p.#drawing.rich(), ...picture(p.#drawing.svg()) }),
     });
   }
 }

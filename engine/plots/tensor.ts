@@ -1,11 +1,12 @@
 import { num } from "../display/format.ts";
+import type { MimeBundle } from "../host.ts";
 import { quantile } from "../metrics/quantile.ts";
 import { edges, type Range, rangeOf } from "../tensors/range.ts";
 import type { Tensor } from "../tensors/tensor.ts";
 import { type Scale, SERIES } from "./color.ts";
 import type { Figure, Panel, Tick } from "./figure.ts";
 import { figurePlot, type Plot } from "./plot.ts";
-import { toBase64, toPNG } from "./png.ts";
+import { picture } from "./png.ts";
 import { toSVG } from "./svg.ts";
 
 export interface TensorPlots {
@@ -18,8 +19,7 @@ export function tensorPlots(x: Tensor<any>): TensorPlots {
   return { heatmap: () => figurePlot(() => heatmap(x)), histogram: () => figurePlot(() => histogram(x)) };
 }
 
-/** The heat map as base64. */
-export const heatmapPNG = (x: Tensor<any>): string => toBase64(toPNG(toSVG(heatmap(x))));
+export const heatmapPicture = (x: Tensor<any>): MimeBundle => picture(toSVG(heatmap(x)));
 
 const MAX_COLUMNS = 320;
 const MAX_ROWS = 160;

@@ -1,5 +1,6 @@
 import { bytes, num, padStart } from "../display/format.ts";
 import { shows } from "../display/show.ts";
+import type { MimeBundle } from "../host.ts";
 import { type Layout, labelAt, sizeOf } from "./layout.ts";
 import { edges, rangeOf } from "./range.ts";
 import type { Storage } from "./storage.ts";
@@ -9,7 +10,7 @@ export interface TensorView {
   readonly layout: Layout;
   readonly storage: Storage;
   readonly data: () => Float32Array;
-  readonly png: () => string;
+  readonly picture: () => MimeBundle;
 }
 
 /** Weights that were not read yet are not read for a view, unless they are small. */
@@ -20,7 +21,7 @@ export function showTensor<T>(cls: abstract new (...args: never[]) => T, view: (
     text: (x) => tensorText(view(x)),
     bundle: (x) => {
       const v = view(x);
-      return readable(v) && sizeOf(v.layout.shape) > 0 ? { "image/png": v.png() } : {};
+      return readable(v) && sizeOf(v.layout.shape) > 0 ? v.picture() : {};
     },
   });
 }

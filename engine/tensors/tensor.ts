@@ -1,6 +1,6 @@
 import type { Table as ArrowTable } from "apache-arrow";
 import { ArgumentError } from "../errors.ts";
-import { heatmapPNG, type TensorPlots, tensorPlots } from "../plots/tensor.ts";
+import { heatmapPicture, type TensorPlots, tensorPlots } from "../plots/tensor.ts";
 import { toArrow } from "./arrow.ts";
 import type { AxisOf, Broadcast, Out, Place, Renamed, Without, WithoutOne } from "./axes.ts";
 import { cosine, dot } from "./contract.ts";
@@ -301,7 +301,7 @@ export class Tensor<A extends string = string> implements Disposable {
       layout: x.#layout,
       storage: x.#storage,
       data: () => x.data,
-      png: () => heatmapPNG(x),
+      picture: () => heatmapPicture(x),
     }));
   }
 }
