@@ -1,21 +1,12 @@
 /** A cell as every front end runs it: magics, type check, the session, and what the check found. */
-import { createRequire } from "node:module";
 import type { Completeness, Diagnostic, Language } from "../bridge/language.ts";
 import type { CellId, CellRequest, ErrorReport, Outcome } from "../bridge/messages.ts";
 import type { SessionClient } from "../bridge/session-client.ts";
+import { openLanguage } from "../language/open.ts";
 import { type MagicState, splitMagics, splitQuestion } from "./magics.ts";
 
 /** How long a finished cell waits for its type check (some 10 ms once the language server runs). What comes later is shown later. */
 const CHECK_WAIT_MS = 1500;
-
-function hasTypeScript(): boolean {
-  try {
-    createRequire(import.meta.url).resolve("typescript/package.json");
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 export interface CellView {
   /** The session took the cell: its outputs come under this id. */
@@ -39,14 +30,8 @@ export class Cells {
 
   /** Loaded at first need. */
   language(): Promise<Language> {
-    this.#language ??= this.#load();
+    this.#language ??= openLanguage({ folder: this.#client.folder, live: this.#client.live });
     return this.#language;
-  }
-
-  async #load(): Promise<Language> {
-    const options = { folder: this.#client.folder, live: this.#client.live };
-    if (hasTypeScript()) return (await import("../language/language.ts")).createLanguage(options);
-    return (await import("../language/untyped.ts")).createUntyped(options);
   }
 
   /** A cell's TypeScript as the language room wants it: magic lines blanked, positions as they were. */
