@@ -21,7 +21,11 @@ export function diffPlots(a: Captured, b: Captured, rows: Alignment): DiffPlots 
 
 /** What tells the two runs apart: their edits, else their formats, else nothing. */
 function names(a: Captured, b: Captured): [string, string] {
-  const name = (run: Captured) => (run.edits.length === 0 ? "unedited" : run.edits.map(String).join("; "));
+  const name = (run: Captured) => {
+    const { length } = run.edits;
+    // A legend is cut where it is long: the number comes first.
+    return length === 0 ? "unedited" : `${length > 1 ? `${length} edits: ` : ""}${run.edits.map(String).join("; ")}`;
+  };
   if (name(a) !== name(b)) return [clip(name(a)), clip(name(b))];
   return a.facts.weights === b.facts.weights ? ["first run", "second run"] : [a.facts.weights, b.facts.weights];
 }

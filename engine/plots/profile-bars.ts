@@ -59,8 +59,12 @@ export function profileBars(p: ProfileData): Figure {
 function noteOf(p: ProfileData, rows: readonly ProfileRow[]): string {
   if (!(p.limit > 0)) return "The rate of memory was not measured.";
   const cached = rows.some((r) => r.limit_share > 1.05) ? "; more than all of it means that caches served" : "";
-  return `Of the limit: the bytes that must move at least in that time, as a share of ${limitText(p)}${cached}.`;
+  return `Of the limit: the bytes that must move at least in that time, as a share of ${limitText(p)}${cached}.${overlap(p)}`;
 }
+
+/** Said where the clock itself costs time. */
+export const overlap = (p: ProfileData): string =>
+  p.device === "cuda" ? " Profiled, a verb begins when the one before has ended; in a run they overlap." : "";
 
 /** `the 12 GB/s that this machine reads` */
 export const limitText = (p: ProfileData): string =>
@@ -87,6 +91,8 @@ function barsOf(p: ProfileData, rows: readonly ProfileRow[], names: readonly str
     label: (i) => {
       const row = of(names[i]);
       if (!row) return names[i] === REST ? time(i) : "–";
+      // Many rows share the bytes of a matrix: what bounds them is arithmetic.
+      if (phase === "prefill" && row.flops > 0) return `${time(i)}, ${flopsText(row.tflops)}`;
       return row.limit_share > 0 ? `${time(i)}, ${limit(row.limit_share)} of limit` : time(i);
     },
     hover: (i) => {
@@ -132,6 +138,8 @@ function panel(
 }
 
 export const msText = (ms: number): string => `${num(ms, ms < 1 ? 2 : 3)} ms`;
+const flopsText = (tflops: number): string =>
+  tflops >= 1 ? `${num(tflops, 3)} TFLOP/s` : `${num(1e3 * tflops, 3)} GFLOP/s`;
 const limit = (share: number): string => percent(share, share < 0.0995 ? 1 : 0);
 
 /** Round numbers up to 100. */

@@ -1,6 +1,6 @@
 import { count, num, padEnd, padStart, percent } from "../display/format.ts";
 import { shows } from "../display/show.ts";
-import { limitText, msText, type ProfilePlots, profilePlots } from "../plots/profile-bars.ts";
+import { limitText, msText, overlap, type ProfilePlots, profilePlots } from "../plots/profile-bars.ts";
 import { type Phase, type PhaseTime, type ProfileData, type ProfileRow, profileTable } from "../tables/profile.ts";
 import type { Table } from "../tables/table.ts";
 
@@ -78,7 +78,7 @@ function profileText(p: ProfileData, rows: readonly ProfileRow[]): string {
     `${p.model} · ${p.weights} on ${p.device} · the middle one of ${p.repeat} runs`,
     ...blocks.flatMap((b) => ["", sumLine(b.phase, p[b.phase]), line(HEAD), ...b.cells.map(line)]),
     "",
-    p.limit > 0 ? `limit: ${limitText(p)}` : "limit: not measured",
+    p.limit > 0 ? `limit: ${limitText(p)}.${overlap(p)}` : "limit: not measured",
   ].join("\n");
 }
 

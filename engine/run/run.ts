@@ -341,6 +341,8 @@ function runSummary(c: Captured): string {
   lines.push(`  captured: ${[...sites].map(([site, n]) => (n > 1 ? `${site} ×${n}` : site)).join(", ") || "nothing"}`);
   const load = loadStrip(c);
   if (load) lines.push(`  ${load}`);
-  lines.push(`  prefill ${meta.prefillMs.toFixed(1)} ms${made ? `, ${meta.tokensPerSecond.toFixed(1)} tokens/s` : ""}`);
+  lines.push(
+    `  prefill ${meta.prefillMs.toFixed(1)} ms${made ? `, decode ${meta.tokensPerSecond.toFixed(1)} tokens/s` : ""}`,
+  );
   return lines.join("\n");
 }

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inspect } from "node:util";
+import { attn } from "../../../engine/edits/attn.ts";
+import { route } from "../../../engine/edits/route.ts";
 import { DISPLAY } from "../../../engine/host.ts";
 import { diffPlots } from "../../../engine/plots/diff-plots.ts";
 import type { Plot } from "../../../engine/plots/plot.ts";
@@ -213,6 +215,16 @@ test("wrong options say what there is", () => {
   assert.throws(() => p.attnTemperature({ to: 0 }), /to is 0/);
   assert.throws(() => runPlots(synthetic({ attention: false })).attnEntropy(), { name: "CaptureError" });
   assert.throws(() => runPlots(synthetic({ logits: false })).confidence(), { name: "CaptureError" });
+});
+
+test("a comparison names the edits of a run, their number first", () => {
+  const edits = [route.ban(1, { layer: 2 }), attn.temperature("off")];
+  const name = (n: number) => {
+    const edited = Object.assign(Object.create(other) as typeof other, { edits: edits.slice(0, n) });
+    return inspect(diffPlots(tiny, edited, align(tiny, edited)).logprob());
+  };
+  assert.match(name(1), /unedited.*layer 2: expert 1 is banned/);
+  assert.match(name(2), /unedited.*2 edits: layer 2: expert 1 is banned/);
 });
 
 test("odd runs: one token, one layer, one expert, no logits", () => {
