@@ -158,7 +158,8 @@ export class InternalError extends MoescopeError {
 }
 
 /** The names of `known` nearest to `name` by edit distance, best first: for "did you mean". */
-export function nearest(name: string, known: Iterable<string>, count = 3): string[] {
+export function nearest(name: unknown, known: Iterable<string>, count = 3): string[] {
+  if (typeof name !== "string") return [];
   const wanted = name.toLowerCase();
   const scored: { name: string; distance: number }[] = [];
   for (const candidate of known) {
@@ -174,7 +175,7 @@ export function nearest(name: string, known: Iterable<string>, count = 3): strin
 }
 
 /** `, did you mean "a", "b"?`, or nothing. */
-export const didYouMean = (name: string, known: Iterable<string>): string => {
+export const didYouMean = (name: unknown, known: Iterable<string>): string => {
   const near = nearest(name, known);
   return near.length ? `, did you mean ${near.map((n) => `"${n}"`).join(", ")}?` : "";
 };

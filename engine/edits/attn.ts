@@ -1,3 +1,4 @@
+import { quoted } from "../check.ts";
 import { ArgumentError } from "../errors.ts";
 import type { Filter } from "../sites/selector.ts";
 import { Edit } from "./edit.ts";
@@ -24,11 +25,11 @@ export const attn = {
       });
     };
     if (law !== "off") {
-      if (typeof law !== "object" || law === null) fail(`${JSON.stringify(law)} is not a law`);
+      if (typeof law !== "object" || law === null) fail(`${quoted(law)} is not a law`);
       const { floor, scale } = law;
       if (floor !== undefined && !(Number.isFinite(floor) && floor > 0))
-        fail(`floor ${floor} is not a positive number`);
-      if (scale !== undefined && !Number.isFinite(scale)) fail(`scale ${scale} is not a number`);
+        fail(`floor ${quoted(floor)} is not a positive number`);
+      if (scale !== undefined && !Number.isFinite(scale)) fail(`scale ${quoted(scale)} is not a number`);
     }
     const data = law === "off" ? law : Object.freeze({ floor: law.floor ?? null, scale: law.scale ?? null });
     return new Edit({ op: "attn.temperature", law: data }, filter, ["layer", "t", "pos", "step", "id", "text"]);

@@ -1,3 +1,4 @@
+import { options, quoted } from "../check.ts";
 import { shows } from "../display/show.ts";
 import { ArgumentError, didYouMean } from "../errors.ts";
 import type { Captured, RunMeta } from "../run/captured.ts";
@@ -68,7 +69,7 @@ export class Edit {
 
   /** @internal */
   constructor(data: EditData, filter: Filter, keys: readonly (keyof Filter)[]) {
-    for (const key of Object.keys(filter)) {
+    for (const key of Object.keys(options(filter, data.op))) {
       if ((keys as readonly string[]).includes(key)) continue;
       const known = (FILTER_KEYS as readonly string[]).includes(key);
       throw new ArgumentError({
@@ -181,12 +182,7 @@ function describeFilter(filter: Filter): string {
   const parts = [kind ?? (layer === undefined || layer === "*" ? "all layers" : `layers ${describeMatch(layer)}`)];
   for (const [key, match] of Object.entries(rest))
     parts.push(
-      key === "text"
-        ? `tokens ${[match]
-            .flat()
-            .map((s) => JSON.stringify(s))
-            .join(", ")}`
-        : `${key} ${describeMatch(match as number)}`,
+      key === "text" ? `tokens ${[match].flat().map(quoted).join(", ")}` : `${key} ${describeMatch(match as number)}`,
     );
   return parts.join(", ");
 }

@@ -1,3 +1,4 @@
+import { options, quoted } from "../check.ts";
 import { ArgumentError } from "../errors.ts";
 import type { Filter } from "../sites/selector.ts";
 import { capturedOf, Edit, type RunSource, type ScoreRule } from "./edit.ts";
@@ -9,7 +10,7 @@ const KEYS = ["layer", "t", "pos", "step", "id", "text"] as const;
 
 const expert = (e: number, where: string): number => {
   if (Number.isInteger(e) && e >= 0) return e;
-  throw new ArgumentError({ where, what: `${e} is not an expert`, fix: "Experts are counted from 0" });
+  throw new ArgumentError({ where, what: `${quoted(e)} is not an expert`, fix: "Experts are counted from 0" });
 };
 
 /**
@@ -33,11 +34,11 @@ export const route = {
    * `"original"`, the score of the expert that it replaces; or a number.
    */
   force(e: number, o: RouteFilter & { readonly score?: ScoreRule } = {}): Edit {
-    const { score = "own", ...filter } = o;
+    const { score = "own", ...filter } = options(o, "route.force");
     if (score !== "own" && score !== "original" && !Number.isFinite(score))
       throw new ArgumentError({
         where: "route.force",
-        what: `${JSON.stringify(score)} is not a score`,
+        what: `${quoted(score)} is not a score`,
         fix: 'It is "own", "original" or a number',
       });
     return new Edit({ op: "route.force", expert: expert(e, "route.force"), score }, filter, KEYS);
@@ -48,7 +49,7 @@ export const route = {
     if (!Number.isFinite(delta))
       throw new ArgumentError({
         where: "route.bias",
-        what: `${delta} is not a number to add`,
+        what: `${quoted(delta)} is not a number to add`,
         fix: "Use route.ban or route.force for infinities",
       });
     return new Edit({ op: "route.bias", expert: expert(e, "route.bias"), delta }, filter, KEYS);

@@ -1,3 +1,4 @@
+import { quoted } from "../check.ts";
 import { ArgumentError, didYouMean } from "../errors.ts";
 import type { RowFilter } from "../native.ts";
 import { type Compare, type Filter, matcher, type Rows } from "../sites/selector.ts";
@@ -113,7 +114,7 @@ function idSet(filter: Filter, prompt: PromptRows, where: string): Set<number> |
       if (found.length === 0)
         throw new ArgumentError({
           where,
-          what: `no single token is ${JSON.stringify(text)}${didYouMean(text, new Set(prompt.texts()))}`,
+          what: `no single token is ${quoted(text)}${didYouMean(text, new Set(prompt.texts()))}`,
           fix: "Tokens often begin with a space; r.tokens lists them",
         });
       return found;

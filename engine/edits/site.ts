@@ -1,3 +1,4 @@
+import { quoted } from "../check.ts";
 import { ArgumentError } from "../errors.ts";
 import { headsOf } from "../sites/names.ts";
 import type { Filter, Layers } from "../sites/selector.ts";
@@ -37,7 +38,7 @@ function dataOf(site: string, what: What): EditData {
       if (!Number.isFinite(what.by))
         throw new ArgumentError({
           where: `${site}.scale`,
-          what: `${what.by} is not a number`,
+          what: `${quoted(what.by)} is not a number`,
           fix: "Use zero() for nothing",
         });
       return { op: "site.scale", site, by: what.by };
@@ -45,8 +46,15 @@ function dataOf(site: string, what: What): EditData {
       if (!Number.isFinite(what.amount))
         throw new ArgumentError({
           where: `${site}.add`,
-          what: `${what.amount} is not an amount`,
+          what: `${quoted(what.amount)} is not an amount`,
           fix: "Give a number",
+        });
+      // By its numbers: the class of tensors draws, plots know runs, and runs know edits.
+      if (!((what.vector as Tensor<any> | null)?.data instanceof Float32Array))
+        throw new ArgumentError({
+          where: `${site}.add`,
+          what: `${quoted(what.vector)} is not a vector`,
+          fix: "Give a tensor: r.get(site).at({ t: -1 }), or Tensor.from",
         });
       // A copy: the edit must not change when the tensor is disposed.
       return { op: "site.add", site, vector: what.vector.data.slice(), amount: what.amount };

@@ -1,3 +1,4 @@
+import { guarded } from "../check.ts";
 import { num } from "../display/format.ts";
 import type { Captured, LayerFacts } from "../run/captured.ts";
 import type { Layers } from "../sites/selector.ts";
@@ -102,7 +103,7 @@ export function loadMetrics(counts: (by?: keyof Tokens) => LoadCounts, facts: re
       const c = counts(o.by);
       return loadMetric(c, measure, facts, choose(c, o.layer, measure.name));
     };
-  return {
+  return guarded("metrics", {
     util: (o = {}) => {
       const c = counts(o.by);
       return utilMetric(c, facts, choose(c, o.layer, "util"));
@@ -121,13 +122,13 @@ export function loadMetrics(counts: (by?: keyof Tokens) => LoadCounts, facts: re
       const c = counts(o.by);
       return liftMetric(c, facts, choose(c, o.layer, "lift"), o.by);
     },
-  };
+  });
 }
 
 export function runMetrics(run: Captured): RunMetrics {
   const layersOf = (layer: Layers | undefined, name: string) =>
     chooseLayers(layer, routingBlock(run).layers, run.facts.layers, `metrics.${name}`);
-  return {
+  return guarded("metrics", {
     ...loadMetrics((by) => countLoad(run, by), run.facts.layers),
     routingEntropy: (o = {}) =>
       tokenMetric(
@@ -159,7 +160,7 @@ export function runMetrics(run: Captured): RunMetrics {
         layersOf(o.layer, "margin"),
       ),
     mutualInformation: (o) => mutualInformationMetric(run, { ...o, layer: layersOf(o.layer, "mutualInformation") }),
-  };
+  });
 }
 
 function utilMetric(c: LoadCounts, facts: readonly LayerFacts[], chosen: readonly number[]): Metric {

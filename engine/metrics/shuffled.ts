@@ -1,3 +1,4 @@
+import { quoted } from "../check.ts";
 import { ArgumentError } from "../errors.ts";
 import type { Captured } from "../run/captured.ts";
 import { numbers } from "../tables/column.ts";
@@ -54,6 +55,8 @@ export function mutualInformationMetric(run: Captured, o: MutualInformationOptio
   );
   const cost = perLayer.reduce((sum, u) => sum + u.experts.length, 0);
   const shuffles = o.shuffles ?? Math.max(100, Math.min(1000, Math.floor(STEPS / Math.max(1, cost))));
+  if (!Number.isInteger(shuffles) || shuffles < 1 || shuffles > 1e6)
+    throw new ArgumentError(`mutualInformation: ${quoted(shuffles)} shuffles; give a whole number from 1 to a million`);
   const next = random(o.seed ?? 1);
   const rows = perLayer.map((u, i) => {
     const labels = u.labels.slice();

@@ -1,3 +1,4 @@
+import { options, quoted } from "../check.ts";
 import { ArgumentError, CancelledError, fromNative } from "../errors.ts";
 import type { GenerateResult, GenerateTask } from "../native.ts";
 import type { Run } from "../run/run.ts";
@@ -39,14 +40,14 @@ export function samplingOf(o: GenerateOptions): Sampling {
   const fail = (name: string, value: unknown, fix: string): never => {
     throw new ArgumentError({
       where: `generate, ${name}`,
-      what: `${JSON.stringify(value) ?? String(value)} is not accepted`,
+      what: `${quoted(value)} is not accepted`,
       fix,
     });
   };
-  const { maxTokens = 128, temperature = 0, topP = 1, topK = 0, seed = 0, stop = [] } = o;
+  const { maxTokens = 128, temperature = 0, topP = 1, topK = 0, seed = 0, stop = [] } = options(o, "generate");
   if (!Number.isInteger(maxTokens) || maxTokens < 1) fail("maxTokens", maxTokens, "Give a whole number of at least 1");
-  if (!(temperature >= 0 && Number.isFinite(temperature))) fail("temperature", temperature, "Give 0 (greedy) or more");
-  if (!(topP > 0 && topP <= 1)) fail("topP", topP, "Give a number above 0, up to 1");
+  if (!(Number.isFinite(temperature) && temperature >= 0)) fail("temperature", temperature, "Give 0 (greedy) or more");
+  if (!(Number.isFinite(topP) && topP > 0 && topP <= 1)) fail("topP", topP, "Give a number above 0, up to 1");
   if (!Number.isInteger(topK) || topK < 0) fail("topK", topK, "Give 0 (all) or a whole number");
   if (!Number.isSafeInteger(seed) || seed < 0) fail("seed", seed, "Give a whole number from 0");
   const stops = [stop].flat() as string[];

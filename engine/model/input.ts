@@ -1,3 +1,4 @@
+import { quoted } from "../check.ts";
 import { ArgumentError } from "../errors.ts";
 import type { TokenKind } from "../run/captured.ts";
 import { Run } from "../run/run.ts";
@@ -105,7 +106,7 @@ function checkIds(ids: ArrayLike<number>, vocab: number): number[] {
   if (bad >= 0)
     throw new ArgumentError({
       where: `input, token ${bad}`,
-      what: `${list[bad]} is not a token id`,
+      what: `${quoted(list[bad])} is not a token id`,
       fix: `Ids are whole numbers from 0 to ${vocab - 1}`,
     });
   return list;

@@ -1,3 +1,4 @@
+import { options, quoted } from "../check.ts";
 import type { Config } from "../checkpoint/config.ts";
 import { shows } from "../display/show.ts";
 import { Edit } from "../edits/edit.ts";
@@ -90,12 +91,12 @@ export class Model implements Disposable {
    */
   static plan(like: string | object, o: PlanOptions = {}): Plan {
     const { config, name } = configOf(like);
-    const { context = Math.min(config.context, 8192), sequences = 1 } = o;
+    const { context = Math.min(config.context, 8192), sequences = 1 } = options(o, "Model.plan");
     for (const [key, n] of Object.entries({ context, sequences }))
       if (!Number.isInteger(n) || n < 1)
         throw new ArgumentError({
           where: `Model.plan, ${key}`,
-          what: `${n} is not a number of them`,
+          what: `${quoted(n)} is not a number of them`,
           fix: "Give a whole number of at least 1",
         });
     const device = readDevice(o.device);
@@ -121,11 +122,11 @@ export class Model implements Disposable {
 
   /** One layer, counted from 0: its kind and its weights. */
   layer(i: number): Layer {
-    const layer = this.#s.layers[i];
+    const layer = Number.isInteger(i) ? this.#s.layers[i] : undefined;
     if (layer) return layer;
     throw new ArgumentError({
       where: "m.layer",
-      what: `there is no layer ${i}`,
+      what: `there is no layer ${quoted(i)}`,
       fix: `The model has layers 0 to ${this.#s.layers.length - 1}`,
     });
   }
@@ -267,7 +268,7 @@ export class Model implements Disposable {
     if (wrong !== undefined)
       throw new ArgumentError({
         where: "m.with",
-        what: `${String(wrong)} is not an edit`,
+        what: `${quoted(wrong)} is not an edit`,
         fix: "Make edits with route, attn, or a site: route.ban(7)",
       });
     return new Model(this.#s, [...this.edits, ...more]);
@@ -276,6 +277,7 @@ export class Model implements Disposable {
   /** Bytes of a run before it is made: weights as they lie, the KV cache, the captures. */
   plan(input: Input, o: RunOptions & { readonly maxTokens?: number } = {}): Plan {
     this.#alive();
+    options(o, "m.plan");
     const sequences = readNow(input, inputContext(this.#s, o));
     const cost = costOf(this.#s, sequences, o.maxTokens ?? 0, o.capture);
     const resident = this.#s.handle.model.memory().filter((p) => p.part !== "kv" && p.place !== "pinned");

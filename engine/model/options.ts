@@ -1,3 +1,4 @@
+import { options, quoted } from "../check.ts";
 import { type Config, readConfig } from "../checkpoint/config.ts";
 import { readConfigFile } from "../checkpoint/folder.ts";
 import { locate } from "../checkpoint/locate.ts";
@@ -44,7 +45,7 @@ function oneOf<T extends string>(name: string, value: string | undefined, known:
   if ((known as readonly string[]).includes(value)) return value as T;
   throw new ArgumentError({
     where: `option ${name}`,
-    what: `"${value}" is not known${didYouMean(value, known)}`,
+    what: `${quoted(value)} is not known${didYouMean(value, known)}`,
     fix: `There are ${known.map((k) => `"${k}"`).join(", ")}`,
   });
 }
@@ -68,20 +69,21 @@ export function weightFormat({ weights, group }: WeightOptions): WeightFormat | 
   if (group !== undefined && !GROUPS.includes(group))
     throw new ArgumentError({
       where: "option group",
-      what: `${String(group)} is not a size that groups come in`,
+      what: `${quoted(group)} is not a size that groups come in`,
       fix: "Give 32, 64 or 128",
     });
   return name === "int4" ? (`int4_${group ?? 32}` as WeightFormat) : name;
 }
 
 export function readOptions(o: LoadOptions): Ready {
+  options(o, "Model");
   const math = oneOf("math", o.math, ["fast", "exact"], "fast");
   const device = readDevice(o.device, math);
   const threads = o.threads ?? 0;
   if (!Number.isInteger(threads) || threads < 0 || threads > 1024)
     throw new ArgumentError({
       where: "option threads",
-      what: `${threads} is not a number of threads`,
+      what: `${quoted(threads)} is not a number of threads`,
       fix: "Give 1 to 1024, or leave it out",
     });
   return {

@@ -1,3 +1,4 @@
+import { options, quoted } from "../check.ts";
 import type { Edit } from "../edits/edit.ts";
 import { ArgumentError, CancelledError, InternalError } from "../errors.ts";
 import type { GenerateResult, GenerateSpec } from "../native.ts";
@@ -26,7 +27,7 @@ export async function profile(
   input: Input | undefined,
   o: ProfileOptions,
 ): Promise<Profile> {
-  const { maxTokens = 16, repeat = 3 } = o;
+  const { maxTokens = 16, repeat = 3 } = options(o, "m.profile");
   for (const [name, value, most] of [
     ["maxTokens", maxTokens, 1 << 20],
     ["repeat", repeat, 1000],
@@ -34,7 +35,7 @@ export async function profile(
     if (!Number.isInteger(value) || value < 1 || value > most)
       throw new ArgumentError({
         where: `m.profile, ${name}`,
-        what: `${JSON.stringify(value) ?? String(value)} is not accepted`,
+        what: `${quoted(value)} is not accepted`,
         fix: `Give a whole number from 1 to ${most}`,
       });
   checkSignal(signalOf(o));

@@ -1,3 +1,4 @@
+import { quoted } from "../check.ts";
 import type { Config } from "../checkpoint/config.ts";
 import { type GenerationDefaults, readCheckpoint } from "../checkpoint/folder.ts";
 import { locate } from "../checkpoint/locate.ts";
@@ -61,8 +62,8 @@ export async function openRandom(like: string | object, o: RandomOptions): Promi
   const fail = (what: string, fix: string): never => {
     throw new ArgumentError({ where: "Model.random", what, fix });
   };
-  if (!Number.isSafeInteger(seed) || seed < 0) fail(`${seed} is not a seed`, "Give a whole number from 0");
-  if (!(Number.isFinite(std) && std >= 0)) fail(`${std} is not a standard deviation`, "Give 0.02 or the like");
+  if (!Number.isSafeInteger(seed) || seed < 0) fail(`${quoted(seed)} is not a seed`, "Give a whole number from 0");
+  if (!(Number.isFinite(std) && std >= 0)) fail(`${quoted(std)} is not a standard deviation`, "Give 0.02 or the like");
   const { config, name } = configOf(like);
   const format = how.weights ?? "bf16";
   await orReclaim(() =>

@@ -1,4 +1,5 @@
-import { CancelledError, fromNative } from "../errors.ts";
+import { options, quoted } from "../check.ts";
+import { ArgumentError, CancelledError, fromNative } from "../errors.ts";
 import { host } from "../host.ts";
 import type { NativeTask } from "../native.ts";
 
@@ -25,7 +26,22 @@ export function reporter(o: Long, label: string): (done: number, total?: number)
   return (done, total) => host().progress({ id, label, done, total });
 }
 
-export const signalOf = (o: Long): AbortSignal | undefined => o.signal ?? host().signal;
+export function signalOf(given: Long): AbortSignal | undefined {
+  const { signal, onProgress } = options(given, "options");
+  if (signal !== undefined && typeof signal?.addEventListener !== "function")
+    throw new ArgumentError({
+      where: "option signal",
+      what: `${quoted(signal)} is not a signal`,
+      fix: "Give the signal of an AbortController",
+    });
+  if (onProgress !== undefined && typeof onProgress !== "function")
+    throw new ArgumentError({
+      where: "option onProgress",
+      what: `${quoted(onProgress)} is not a function`,
+      fix: "Give (p) => …",
+    });
+  return signal ?? host().signal;
+}
 
 /** Throws `CancelledError` when the signal has fired. */
 export function checkSignal(signal: AbortSignal | undefined): void {

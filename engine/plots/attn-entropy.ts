@@ -1,3 +1,4 @@
+import { quoted } from "../check.ts";
 import { num } from "../display/format.ts";
 import { ArgumentError } from "../errors.ts";
 import { type Captured, capturesOf } from "../run/captured.ts";
@@ -39,14 +40,14 @@ export function attnEntropy(run: Captured, o: AttnEntropyOptions = {}): Figure {
     facts.layers,
     "plot.attnEntropy",
   );
-  const wanted = o.head === undefined ? null : new Set<number>(typeof o.head === "number" ? [o.head] : o.head);
+  const wanted = o.head === undefined ? null : new Set<number>([o.head].flat());
   const heads = headsOf(
     captures.filter((c) => layers.includes(c.layer)),
     (h) => !wanted || wanted.has(h),
   );
   if (heads.length === 0)
     throw new ArgumentError(
-      `plot.attnEntropy: no captured head is ${JSON.stringify(o.head)}; the model has 0 … ${facts.heads - 1}`,
+      `plot.attnEntropy: no captured head is ${quoted(o.head)}; the model has 0 … ${facts.heads - 1}`,
     );
   const kinds = (["global", "chunked"] as const).filter((kind) =>
     heads.some((h) => facts.layers[h.layer].kind === kind),

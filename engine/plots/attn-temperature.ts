@@ -1,3 +1,4 @@
+import { quoted } from "../check.ts";
 import { count, num } from "../display/format.ts";
 import { ArgumentError } from "../errors.ts";
 import type { ModelFacts } from "../run/captured.ts";
@@ -33,12 +34,14 @@ export function attnTemperature(
   o: AttnTemperatureOptions = {},
 ): Figure {
   const to = o.to ?? 1e7;
-  if (!(to >= 2))
-    throw new ArgumentError(`plot.attnTemperature: to is ${to}; give the last position, for example { to: 1e6 }`);
-  const names = typeof o.overlay === "string" ? [o.overlay] : (o.overlay ?? ["logn"]);
+  if (!(Number.isFinite(to) && to >= 2))
+    throw new ArgumentError(
+      `plot.attnTemperature: to is ${quoted(to)}; give the last position, for example { to: 1e6 }`,
+    );
+  const names = [o.overlay ?? "logn"].flat();
   for (const name of names)
     if (!KNOWN.includes(name))
-      throw new ArgumentError(`plot.attnTemperature: overlay "${name}" is not one of ${KNOWN.join(", ")}`);
+      throw new ArgumentError(`plot.attnTemperature: overlay ${quoted(name)} is not one of ${KNOWN.join(", ")}`);
   const layers = facts.layers.filter((l) => !l.rope).map((l) => l.index);
   const on = facts.temperatureTuning && layers.length > 0;
   const law = (pos: number) => (on ? temperatureAt(pos, facts.floorScale, facts.attnScale) : 1);

@@ -1,4 +1,5 @@
 import { writeFile } from "node:fs/promises";
+import { writing } from "../check.ts";
 import { shows } from "../display/show.ts";
 import type { MimeBundle } from "../host.ts";
 import type { Figure } from "./figure.ts";
@@ -42,7 +43,7 @@ export class Plot {
   /** The picture as PNG bytes, at twice its size; written to `path` when one is given. */
   async toPNG(path?: string): Promise<Uint8Array> {
     const png = toPNG(this.toSVG());
-    if (path !== undefined) await writeFile(path, png);
+    if (path !== undefined) await writing(path, "plot.toPNG", (file) => writeFile(file, png));
     return png;
   }
 

@@ -1,3 +1,4 @@
+import { guarded } from "../check.ts";
 import { ArgumentError } from "../errors.ts";
 import type { Captured, ModelFacts } from "../run/captured.ts";
 import { countLoad } from "../tables/expert-load.ts";
@@ -41,7 +42,7 @@ export interface ModelPlots {
 }
 
 export function runPlots(run: Captured): RunPlots {
-  return {
+  return guarded("plot", {
     loadMap: (o = {}) => figurePlot(() => loadMap(countLoad(run, o.by), run.facts.name)),
     ribbon: (o) => ribbonPlot(ribbon(run, o)),
     tokenMap: (o) => figurePlot(() => tokenMap(run, o)),
@@ -54,7 +55,7 @@ export function runPlots(run: Captured): RunPlots {
     attnTemperature: (o) =>
       figurePlot(() => attnTemperature(run.facts, run.tokens.pos, { to: defaultReach(run), ...o })),
     attnEntropy: (o) => figurePlot(() => attnEntropy(run, o)),
-  };
+  });
 }
 
 /** Far enough to see the law, in round powers of ten: 10M for a floor of 8,192, 100k for one of 64. */
@@ -63,7 +64,7 @@ const reachOf = (floorScale: number): number =>
 const defaultReach = (run: Captured): number => reachOf(run.facts.floorScale);
 
 export function modelPlots(facts: ModelFacts): ModelPlots {
-  return {
+  return guarded("plot", {
     attnTemperature: (o) => figurePlot(() => attnTemperature(facts, null, { to: reachOf(facts.floorScale), ...o })),
-  };
+  });
 }

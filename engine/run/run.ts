@@ -1,3 +1,4 @@
+import { path as file, options, quoted } from "../check.ts";
 import { loadStrip } from "../display/load-strip.ts";
 import { shows } from "../display/show.ts";
 import type { Edit } from "../edits/edit.ts";
@@ -185,7 +186,7 @@ export class Run implements Disposable {
     if (!Number.isInteger(i) || i < 0 || i >= data.sequences)
       throw new ArgumentError({
         where: "run.seq",
-        what: `there is no sequence ${i}`,
+        what: `there is no sequence ${quoted(i)}`,
         fix: `The run has ${data.sequences}, counted from 0`,
       });
     const from = data.tokens.seq.indexOf(i);
@@ -211,7 +212,13 @@ export class Run implements Disposable {
    * `{ align: "text" }` by the longest common run of tokens.
    */
   compare(other: Run, o: { readonly align?: "pos" | "text" } = {}): Diff {
-    return new Diff(this.captured, other.captured, o.align ?? "pos");
+    if (!(other instanceof Run))
+      throw new ArgumentError({
+        where: "run.compare",
+        what: `${quoted(other)} is not a run`,
+        fix: "Give what m.run or Run.open gave",
+      });
+    return new Diff(this.captured, other.captured, options(o, "run.compare").align ?? "pos");
   }
 
   /**
@@ -222,12 +229,12 @@ export class Run implements Disposable {
    * ```
    */
   async save(path: string): Promise<void> {
-    await saveTrace(this.captured, path);
+    await saveTrace(this.captured, file(path, "run.save"));
   }
 
   /** Reads a run that `save` wrote. Errors: `TraceError`. */
   static async open(path: string): Promise<Run> {
-    return new Run(await openTrace(path));
+    return new Run(await openTrace(file(path, "Run.open")));
   }
 
   /** Gives the memory back. Tensors that were read from this run can no longer be used. */
@@ -258,11 +265,11 @@ export class Run implements Disposable {
     const data = this.captured;
     const { vocab } = data.facts;
     const rows = data.tokens.length;
-    const row = t === undefined ? rows - 1 : t < 0 ? rows + t : t;
+    const row = t === undefined ? rows - 1 : Number.isInteger(t) && t < 0 ? rows + t : t;
     if (!Number.isInteger(row) || row < 0 || row >= rows)
       throw new ArgumentError({
         where: "run.logit",
-        what: `there is no token row ${t}`,
+        what: `there is no token row ${quoted(t)}`,
         fix: `The run has ${rows}, counted from 0`,
       });
     if (t === undefined && data.sequences > 1)
@@ -300,10 +307,16 @@ export class Run implements Disposable {
       if (Number.isInteger(token) && token >= 0 && token < vocab) return token;
       throw new ArgumentError({
         where: "run.logit",
-        what: `there is no token id ${token}`,
+        what: `there is no token id ${quoted(token)}`,
         fix: `Ids are 0 to ${vocab - 1}`,
       });
     }
+    if (typeof token !== "string")
+      throw new ArgumentError({
+        where: "run.logit",
+        what: `${quoted(token)} is not a token`,
+        fix: "Give its text or its id",
+      });
     const ids = this.#parts.encode?.(token);
     if (ids?.length === 1) return ids[0];
     if (ids && ids.length > 1) {

@@ -1,3 +1,4 @@
+import { quoted } from "../check.ts";
 import { ArgumentError } from "../errors.ts";
 import { SITES, type SiteName } from "./names.ts";
 import type { Layers } from "./selector.ts";
@@ -115,7 +116,7 @@ export const at: At = {
   embed: make("embed", null, true) as EditableSite<"t d">,
   layer(i: number): LayerSites {
     if (!Number.isInteger(i) || i < 0)
-      throw new ArgumentError(`at.layer: ${i} is not a layer; layers are counted from 0 (several: at.layers)`);
+      throw new ArgumentError(`at.layer: ${quoted(i)} is not a layer; layers are counted from 0 (several: at.layers)`);
     return sitesOf(i, true);
   },
   layers: (which: Layers): ManyLayerSites => sitesOf(which, false),

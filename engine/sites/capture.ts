@@ -1,3 +1,4 @@
+import { quoted } from "../check.ts";
 import { ArgumentError, didYouMean, SiteError } from "../errors.ts";
 import type { CaptureSpec } from "../native.ts";
 import type { LayerFacts, ModelFacts } from "../run/captured.ts";
@@ -94,7 +95,7 @@ function asSite(item: Capture): Site<any> {
   if (typeof item !== "string")
     throw new ArgumentError({
       where: "capture",
-      what: `${JSON.stringify(item)} is not a site`,
+      what: `${quoted(item)} is not a site`,
       fix: 'Give at.layer(3).resid.post, its path, or a set such as "routing"',
     });
   if (!item.includes(".") && !SITE_NAMES.includes(item as SiteName))

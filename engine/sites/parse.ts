@@ -1,3 +1,4 @@
+import { quoted } from "../check.ts";
 import { didYouMean, SiteError } from "../errors.ts";
 import { isSiteName, SITE_NAMES, SITES } from "./names.ts";
 import type { Layers } from "./selector.ts";
@@ -29,7 +30,11 @@ export function parseSite(path: string): Site<any> {
   return SITES[name].editable ? new EditableSite(parts) : new Site(parts);
 }
 
-export const toSite = (site: Site<any> | string): Site<any> => (typeof site === "string" ? parseSite(site) : site);
+export function toSite(site: Site<any> | string): Site<any> {
+  if (typeof site === "string") return parseSite(site);
+  if (site instanceof Site) return site;
+  throw new SiteError({ what: `${quoted(site)} is not a site`, fix: "Give at.layer(3).resid.post, or its path" });
+}
 
 function parseLayers(text: string, path: string): Layers {
   if (/^\d+$/.test(text)) return Number(text);

@@ -1,3 +1,4 @@
+import { quoted } from "../check.ts";
 import { ArgumentError, didYouMean, SiteError } from "../errors.ts";
 import type { LayerFacts } from "../run/captured.ts";
 
@@ -35,12 +36,12 @@ const isCompare = (m: unknown): m is Compare<number> => typeof m === "object" &&
 
 /** As it is printed in paths and sentences: `4`, `{3,7}`, `{gte=24}`, `*`, `global`. */
 export function describeMatch(match: Layers | Rows): string {
-  if (Array.isArray(match)) return `{${match.join(",")}}`;
+  if (Array.isArray(match)) return `{${match.map(quoted).join(",")}}`;
   if (isCompare(match))
     return `{${Object.entries(match)
-      .map(([k, v]) => `${k}=${v}`)
+      .map(([k, v]) => `${k}=${quoted(v)}`)
       .join(",")}}`;
-  return String(match);
+  return typeof match === "string" ? match : quoted(match);
 }
 
 const OPERATORS = ["lt", "lte", "gt", "gte", "ne"];
@@ -49,7 +50,7 @@ const OPERATORS = ["lt", "lte", "gt", "gte", "ne"];
 export function matcher(match: Rows, key: string, where: string, end?: number): (value: number) => boolean {
   const place = (n: unknown): number => {
     if (typeof n !== "number" || !Number.isInteger(n))
-      throw new ArgumentError(`${where}: ${key} takes whole numbers, not ${JSON.stringify(n) ?? String(n)}`);
+      throw new ArgumentError(`${where}: ${key} takes whole numbers, not ${quoted(n)}`);
     if (n >= 0) return n;
     if (end === undefined) throw new ArgumentError(`${where}: ${key} ${n} is negative; ${key} is counted from 0`);
     return end + n;
@@ -65,7 +66,7 @@ export function matcher(match: Rows, key: string, where: string, end?: number): 
   }
   if (!isCompare(match))
     throw new ArgumentError(
-      `${where}: ${key} takes a number, a list, "*", or { lt, lte, gt, gte, ne }, not ${JSON.stringify(match)}`,
+      `${where}: ${key} takes a number, a list, "*", or { lt, lte, gt, gte, ne }, not ${quoted(match)}`,
     );
   const unknown = Object.keys(match).find((k) => !OPERATORS.includes(k));
   if (unknown)

@@ -1,3 +1,4 @@
+import { options } from "../check.ts";
 import { shows } from "../display/show.ts";
 import type { Edit, RunSource } from "../edits/edit.ts";
 import { siteEdit } from "../edits/site.ts";
@@ -103,7 +104,7 @@ export class EditableSite<A extends string = string> extends Site<A> {
 }
 
 function narrowed(parts: Parts, which: Only): Parts {
-  const { layer, ...rest } = which;
+  const { layer, ...rest } = options(which, "site.only");
   if (layer === undefined || parts.layer === null) return { ...parts, only: { ...parts.only, ...rest } };
   return { ...parts, layer, single: parts.single && typeof layer === "number", only: { ...parts.only, ...rest } };
 }

@@ -1,3 +1,4 @@
+import { quoted } from "../check.ts";
 import { ArgumentError } from "../errors.ts";
 import type { Captured } from "../run/captured.ts";
 import { numbers } from "./column.ts";
@@ -28,7 +29,7 @@ export interface Alignment {
 
 /** By `pos`: the same place of the same sequence. By `text`: the longest common run of token ids (insertions and deletions allowed). */
 export function align(a: Captured, b: Captured, by: "pos" | "text" = "pos"): Alignment {
-  if (by !== "pos" && by !== "text") throw new ArgumentError(`compare: align is "pos" or "text", not "${String(by)}"`);
+  if (by !== "pos" && by !== "text") throw new ArgumentError(`compare: align is "pos" or "text", not ${quoted(by)}`);
   const pairs = by === "pos" ? byPlace(a, b) : byText(a, b);
   if (pairs.length === 0)
     throw new ArgumentError({

@@ -1,5 +1,9 @@
+import { quoted } from "../check.ts";
+import { ArgumentError } from "../errors.ts";
+
 /** A small seeded generator (mulberry32): uniform in [0, 1). For sampling and shuffling, not for secrets. */
 export function random(seed: number): () => number {
+  if (!Number.isFinite(seed)) throw new ArgumentError(`seed: ${quoted(seed)} is not a number`);
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;

@@ -1,3 +1,4 @@
+import { quoted } from "../check.ts";
 import { ArgumentError } from "../errors.ts";
 import type { ColumnData } from "./column.ts";
 import { random } from "./random.ts";
@@ -35,7 +36,7 @@ const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 /** `n` of `length` row numbers without replacement, ascending (Knuth's selection sampling). */
 export function sample(length: number, n: number, seed: number): Int32Array {
-  if (!Number.isInteger(n) || n < 0) throw new ArgumentError(`sample: ${n} is not a number of rows`);
+  if (!Number.isInteger(n) || n < 0) throw new ArgumentError(`sample: ${quoted(n)} is not a number of rows`);
   const want = Math.min(n, length);
   const rows = new Int32Array(want);
   const next = random(seed);

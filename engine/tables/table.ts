@@ -1,4 +1,5 @@
 import type { Table as ArrowTable } from "apache-arrow";
+import { options, quoted, writing } from "../check.ts";
 import { ArgumentError, didYouMean } from "../errors.ts";
 import type { Layers, Match } from "../sites/selector.ts";
 import { aq, sql } from "./analytics.ts";
@@ -60,9 +61,9 @@ export class Table<R = any> implements Iterable<R> {
 
   /** One row as an object; negative counts from the end. */
   at(row: number): R {
-    const i = row < 0 ? this.length + row : row;
+    const i = Number.isInteger(row) && row < 0 ? this.length + row : row;
     if (!Number.isInteger(i) || i < 0 || i >= this.length)
-      throw new ArgumentError(`${this.#o.name}.at: there is no row ${row}; the table has ${this.length} rows`);
+      throw new ArgumentError(`${this.#o.name}.at: there is no row ${quoted(row)}; the table has ${this.length} rows`);
     return this.#row(i);
   }
 
@@ -82,7 +83,7 @@ export class Table<R = any> implements Iterable<R> {
 
   /** The rows for which every condition holds, in order. */
   where(selector: Where<R>): Table<R> {
-    for (const name of Object.keys(selector)) this.#column(name, "where");
+    for (const name of Object.keys(options(selector, `${this.#o.name}.where`))) this.#column(name, "where");
     return this.#take(
       selectRows(this.#columns, this.length, selector as Record<string, unknown>, this.#o.name, this.#o.context),
     );
@@ -102,7 +103,10 @@ export class Table<R = any> implements Iterable<R> {
 
   /** As `Array.slice`. */
   slice(from: number, to: number = this.length): Table<R> {
-    const clamp = (i: number) => Math.min(this.length, Math.max(0, i < 0 ? this.length + i : i));
+    const clamp = (i: number) => {
+      if (typeof i !== "number") throw new ArgumentError(`${this.#o.name}: ${quoted(i)} is not a number of rows`);
+      return Math.min(this.length, Math.max(0, Math.trunc(i < 0 ? this.length + i : i) || 0));
+    };
     const [a, b] = [clamp(from), clamp(to)];
     return this.#take(Int32Array.from({ length: Math.max(0, b - a) }, (_, i) => a + i));
   }
@@ -113,7 +117,7 @@ export class Table<R = any> implements Iterable<R> {
 
   /** `n` rows drawn without replacement, in table order; the same ones for the same seed. */
   sample(n: number, o: { seed?: number } = {}): Table<R> {
-    return this.#take(sample(this.length, n, o.seed ?? 0));
+    return this.#take(sample(this.length, n, options(o, `${this.#o.name}.sample`).seed ?? 0));
   }
 
   /** An `apache-arrow` table over the same memory (text dictionary-encoded; views copy the rows they keep). */
@@ -122,11 +126,11 @@ export class Table<R = any> implements Iterable<R> {
   }
 
   async toParquet(path: string): Promise<void> {
-    await toParquet(this.#columns, path);
+    await writing(path, `${this.#o.name}.toParquet`, (file) => toParquet(this.#columns, file));
   }
 
   async toCSV(path: string): Promise<void> {
-    await toCSV(this.#columns, this.length, path);
+    await writing(path, `${this.#o.name}.toCSV`, (file) => toCSV(this.#columns, this.length, file));
   }
 
   /** An Arquero table over the same memory. Needs the `arquero` package. */
@@ -150,7 +154,7 @@ export class Table<R = any> implements Iterable<R> {
     if (column) return column;
     const known = [...this.#columns.keys()];
     throw new ArgumentError(
-      `${this.#o.name}.${where}: there is no column "${name}"${didYouMean(name, known) || `; the columns are ${known.join(", ")}`}`,
+      `${this.#o.name}.${where}: there is no column ${quoted(name)}${didYouMean(name, known) || `; the columns are ${known.join(", ")}`}`,
     );
   }
 

@@ -1,3 +1,4 @@
+import { options, quoted } from "../check.ts";
 import { ArgumentError } from "../errors.ts";
 import type { Captured } from "../run/captured.ts";
 import { numbers, strings } from "./column.ts";
@@ -38,15 +39,16 @@ interface Place {
 }
 
 /** Entries of the routing block (and the slot) that went to the expert. */
-function entriesOf(run: Captured, { layer, expert }: Place, where: string): { at: Int32Array; layerAt: number } {
+function entriesOf(run: Captured, place: Place, where: string): { at: Int32Array; layerAt: number } {
+  const { layer, expert } = options(place, where);
   const b = routingBlock(run);
   const layerAt = b.layers.indexOf(layer);
   if (layerAt < 0)
     throw new ArgumentError(
-      `${where}: layer ${layer} has no captured routing; the layers are ${Array.from(b.layers).join(", ")}`,
+      `${where}: layer ${quoted(layer)} has no captured routing; the layers are ${Array.from(b.layers).join(", ")}`,
     );
   if (!Number.isInteger(expert) || expert < 0 || expert >= b.experts)
-    throw new ArgumentError(`${where}: there is no expert ${expert}; layer ${layer} has 0 … ${b.experts - 1}`);
+    throw new ArgumentError(`${where}: there is no expert ${quoted(expert)}; layer ${layer} has 0 … ${b.experts - 1}`);
   const at: number[] = [];
   for (let i = 0; i < b.expert.length; i++)
     if (b.expert[i] === expert && b.layerAt[Math.floor(i / b.k)] === layerAt) at.push(i);

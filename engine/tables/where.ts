@@ -1,3 +1,4 @@
+import { quoted } from "../check.ts";
 import { ArgumentError } from "../errors.ts";
 import type { LayerFacts } from "../run/captured.ts";
 import { type Compare, type Layers, layersOf } from "../sites/selector.ts";
@@ -153,7 +154,7 @@ function keepStrings(keep: Uint8Array, column: ColumnData & { type: "string" }, 
 
 function keepBooleans(keep: Uint8Array, array: Uint8Array, condition: unknown, name: string, where: string): void {
   if (typeof condition !== "boolean")
-    throw new ArgumentError(`${where}: ${name} takes true or false, not ${JSON.stringify(condition)}`);
+    throw new ArgumentError(`${where}: ${name} takes true or false, not ${quoted(condition)}`);
   for (let i = 0; i < keep.length; i++) if ((array[i] !== 0) !== condition) keep[i] = 0;
 }
 
@@ -163,6 +164,6 @@ function comparison<T>(condition: unknown, type: "number" | "string", name: stri
   if (entries.length > 0 && entries.every(([op, v]) => OPERATORS.has(op) && (typeof v === type || v === undefined)))
     return condition as Compare<T>;
   throw new ArgumentError(
-    `${where}: ${name} takes a ${type}, a list of them, or { lt, lte, gt, gte, ne }, not ${JSON.stringify(condition) ?? String(condition)}`,
+    `${where}: ${name} takes a ${type}, a list of them, or { lt, lte, gt, gte, ne }, not ${quoted(condition)}`,
   );
 }

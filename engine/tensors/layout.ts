@@ -1,3 +1,4 @@
+import { quoted } from "../check.ts";
 import { ArgumentError } from "../errors.ts";
 
 /** Names, sizes and labels of a row-major block of numbers. A label says what a place stands for (layer 3, token row 17). */
@@ -24,6 +25,8 @@ export function stridesOf(shape: readonly number[]): number[] {
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
 export function parseAxes(axes: string, where: string): string[] {
+  if (typeof axes !== "string")
+    throw new ArgumentError(`${where}: ${quoted(axes)} is not a list of axis names; write for example "t d"`);
   const names = axes === "" ? [] : axes.split(" ");
   names.forEach((name, i) => {
     if (!NAME.test(name))
@@ -37,7 +40,7 @@ export function parseAxes(axes: string, where: string): string[] {
 export function axisIndex(layout: Layout, name: string, where: string): number {
   const i = layout.axes.indexOf(name);
   if (i < 0)
-    throw new ArgumentError(`${where}: there is no axis "${name}" here; the axes are "${layout.axes.join(" ")}"`);
+    throw new ArgumentError(`${where}: there is no axis ${quoted(name)} here; the axes are "${layout.axes.join(" ")}"`);
   return i;
 }
 
@@ -50,7 +53,7 @@ export function placeOf(layout: Layout, i: number, label: number, where: string)
   else if (label < 0) place = n + label;
   else if (labels) place = labels.indexOf(label);
   if (place >= 0 && place < n) return place;
-  throw new ArgumentError(`${where}: axis "${layout.axes[i]}" has no ${label}; ${describeLabels(layout, i)}`);
+  throw new ArgumentError(`${where}: axis "${layout.axes[i]}" has no ${quoted(label)}; ${describeLabels(layout, i)}`);
 }
 
 /** `it holds 0 … 63` or `it holds 3, 7`. */

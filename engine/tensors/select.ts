@@ -1,3 +1,4 @@
+import { options } from "../check.ts";
 import { ArgumentError } from "../errors.ts";
 import { axisIndex, type Layout, labelAt, placeOf, sizeOf, stridesOf, trimLabels } from "./layout.ts";
 
@@ -11,7 +12,7 @@ export interface Part {
 /** Fixes some axes at a label each; they leave the shape. A view when the fixed axes are the leading ones. */
 export function at(layout: Layout, data: Float32Array, where: Readonly<Record<string, number | undefined>>): Part {
   const fixed = new Map<number, number>();
-  for (const [name, label] of Object.entries(where)) {
+  for (const [name, label] of Object.entries(options(where, "tensor.at"))) {
     if (label === undefined) continue;
     const i = axisIndex(layout, name, "at");
     fixed.set(i, placeOf(layout, i, label, "at"));
@@ -42,7 +43,7 @@ export function slice(
 ): Part {
   const start = layout.shape.map(() => 0);
   const shape = [...layout.shape];
-  for (const [name, range] of Object.entries(where)) {
+  for (const [name, range] of Object.entries(options(where, "tensor.slice"))) {
     if (range === undefined) continue;
     if (!Array.isArray(range) || range.length !== 2)
       throw new ArgumentError(`slice: "${name}" takes [from, to], for example { ${name}: [0, 8] }`);

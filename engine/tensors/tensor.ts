@@ -1,4 +1,5 @@
 import type { Table as ArrowTable } from "apache-arrow";
+import { options, quoted, writing } from "../check.ts";
 import { ArgumentError } from "../errors.ts";
 import { heatmapPicture, type TensorPlots, tensorPlots } from "../plots/tensor.ts";
 import { toArrow } from "./arrow.ts";
@@ -45,13 +46,15 @@ export class Tensor<A extends string = string> implements Disposable {
    */
   static from<const A extends string>(data: Nested, axes: A, shape?: readonly number[]): Tensor<A> {
     const names = parseAxes(axes, "Tensor.from");
+    if (shape !== undefined && !(Array.isArray(shape) && shape.every((n) => Number.isInteger(n) && n >= 0)))
+      throw new ArgumentError(`Tensor.from: ${quoted(shape)} is not a shape; give a list of sizes`);
     const sizes = shape ?? shapeOf(data, names.length);
     if (sizes.length !== names.length)
       throw new ArgumentError(
         `Tensor.from: "${axes}" has ${names.length} axes, but the shape is [${sizes.join(", ")}]`,
       );
     const flat = data instanceof Float32Array ? data : flatten(data, sizeOf(sizes));
-    if (flat.length !== sizeOf(sizes) || sizes.some((n) => !Number.isInteger(n) || n < 0))
+    if (flat.length !== sizeOf(sizes))
       throw new ArgumentError(`Tensor.from: ${flat.length} numbers do not fill the shape [${sizes.join(", ")}]`);
     return makeTensor(axes, sizes, flat);
   }
@@ -87,7 +90,7 @@ export class Tensor<A extends string = string> implements Disposable {
   /** What each place along the axis stands for: layers, token rows; 0, 1, 2 … where nothing else is known. */
   labels(axis: AxisOf<A>): Int32Array {
     const i = this.#layout.axes.indexOf(axis);
-    if (i < 0) throw new ArgumentError(`labels: there is no axis "${axis}" here; the axes are "${this.axes}"`);
+    if (i < 0) throw new ArgumentError(`labels: there is no axis ${quoted(axis)} here; the axes are "${this.axes}"`);
     return this.#layout.labels[i] ?? Int32Array.from({ length: this.#layout.shape[i] }, (_, j) => j);
   }
 
@@ -103,6 +106,7 @@ export class Tensor<A extends string = string> implements Disposable {
 
   /** The same numbers under other axis names: `rename({ t: "q" })`. */
   rename<const M extends { readonly [K in AxisOf<A>]?: string }>(names: M): Tensor<Renamed<A, M>> {
+    options(names, "tensor.rename");
     const renamed = this.#layout.axes.map((name) => (names as Record<string, string | undefined>)[name] ?? name);
     for (const name of Object.keys(names)) if (!this.#layout.axes.includes(name)) this.labels(name as AxisOf<A>);
     const axes = parseAxes(renamed.join(" "), "rename");
@@ -169,7 +173,7 @@ export class Tensor<A extends string = string> implements Disposable {
     other: Tensor<O>,
     axis: B,
   ): Out<Broadcast<Without<A, B>, Without<O, B>>> {
-    return this.#result(dot(this.#block(), other.#block(), axis));
+    return this.#result(dot(this.#block(), this.#other(other, "dot"), axis));
   }
 
   /** The cosine of the angle between lines along the axis; axes combine as in `dot`. 0 where a line is all zero. */
@@ -177,7 +181,7 @@ export class Tensor<A extends string = string> implements Disposable {
     other: Tensor<O>,
     axis: B,
   ): Out<Broadcast<Without<A, B>, Without<O, B>>> {
-    return this.#result(cosine(this.#block(), other.#block(), axis));
+    return this.#result(cosine(this.#block(), this.#other(other, "cosine"), axis));
   }
 
   /** Along one axis; the last one unless named. */
@@ -208,6 +212,7 @@ export class Tensor<A extends string = string> implements Disposable {
   }
 
   map(fn: (x: number) => number): Tensor<A> {
+    if (typeof fn !== "function") throw new ArgumentError(`map: ${quoted(fn)} is not a function`);
     return this.#same(each.unary(this.data, fn));
   }
 
@@ -225,6 +230,8 @@ export class Tensor<A extends string = string> implements Disposable {
    * NaN is close to NaN only.
    */
   close(other: Tensor<any> | number, tolerance = 1e-5): boolean {
+    if (typeof other !== "number" && !(other instanceof Tensor))
+      throw new ArgumentError(`close: ${quoted(other)} is neither a tensor nor a number`);
     const expected = typeof other === "number" ? Float32Array.of(other) : other.data;
     const shape = typeof other === "number" ? this.shape : other.shape;
     if (shape.length !== this.shape.length || shape.some((n, i) => n !== this.shape[i])) return false;
@@ -244,7 +251,7 @@ export class Tensor<A extends string = string> implements Disposable {
 
   /** Little-endian f32, C order, as `numpy.load` reads it. Axis names are not stored. */
   async toNpy(path: string): Promise<void> {
-    await writeNpy(path, this.shape, this.data);
+    await writing(path, "tensor.toNpy", (file) => writeNpy(file, this.shape, this.data));
   }
 
   get plot(): TensorPlots {
@@ -285,8 +292,13 @@ export class Tensor<A extends string = string> implements Disposable {
   }
 
   #binary(other: Tensor<any> | number, fn: each.Binary, name: string): Tensor<any> {
-    const block = each.binary(this.#block(), typeof other === "number" ? other : other.#block(), fn, name);
+    const block = each.binary(this.#block(), typeof other === "number" ? other : this.#other(other, name), fn, name);
     return new Tensor(block.layout, new Storage(block.data));
+  }
+
+  #other(other: Tensor<any>, where: string) {
+    if (other instanceof Tensor) return other.#block();
+    throw new ArgumentError(`${where}: ${quoted(other)} is not a tensor`);
   }
 
   #last(where: string): string {
@@ -332,6 +344,8 @@ function shapeOf(data: Nested, rank: number): number[] {
 }
 
 function flatten(data: Nested, n: number): Float32Array {
+  if (!Array.isArray(data) && !ArrayBuffer.isView(data))
+    throw new ArgumentError(`Tensor.from: ${quoted(data)} is not a list of numbers`);
   if (data.length === 0 || typeof data[0] === "number") return Float32Array.from(data as ArrayLike<number>);
   const out = new Float32Array(n);
   let at = 0;

@@ -1,3 +1,4 @@
+import { quoted } from "../check.ts";
 import { ArgumentError } from "../errors.ts";
 import { axisIndex, type Layout, labelAt, sizeOf, stridesOf } from "./layout.ts";
 
@@ -11,7 +12,7 @@ export function topk(
   const a = axisIndex(layout, axis, "topk");
   const n = layout.shape[a];
   if (!Number.isInteger(k) || k < 1 || k > n)
-    throw new ArgumentError(`topk: k is ${k}, but axis "${axis}" has ${n} places; give 1 to ${n}`);
+    throw new ArgumentError(`topk: k is ${quoted(k)}, but axis "${axis}" has ${n} places; give 1 to ${n}`);
   const step = stridesOf(layout.shape)[a];
   const shape = layout.shape.map((s, i) => (i === a ? k : s));
   const values = new Float32Array(sizeOf(shape));

@@ -1,4 +1,5 @@
 import { Tokenizer as HfTokenizer } from "@huggingface/tokenizers";
+import { options, quoted } from "../check.ts";
 import { ArgumentError, TokenizerError } from "../errors.ts";
 import { type Alphabet, alphabetOf, type Offset, offsets, showBytes, tokenBytes } from "./bytes.ts";
 
@@ -102,6 +103,7 @@ export class Tokenizer {
         what: `${typeof text} is not a text`,
         fix: "Give a string",
       });
+    options(o, "tokenizer.encode");
     const ids = o.special ? this.#encodeSpecial(text) : this.#encodePlain(text);
     return o.bos ? [...this.#bos, ...ids] : ids;
   }
@@ -109,6 +111,7 @@ export class Tokenizer {
   /** The text of ids. Bytes that are no character become U+FFFD, as everywhere. */
   decode(ids: number | ArrayLike<number>, o: { readonly special?: boolean } = {}): string {
     const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+    if (typeof ids !== "number" && (typeof ids !== "object" || ids === null)) throw notAnId(ids, "tokenizer.decode");
     const list = typeof ids === "number" ? [ids] : Array.from(ids);
     let out = "";
     for (const id of list)
@@ -121,6 +124,7 @@ export class Tokenizer {
 
   /** The bytes that a token stands for. */
   bytes(id: number): Uint8Array {
+    if (!Number.isInteger(id) || id < 0) throw notAnId(id, "tokenizer");
     const known = this.#bytes[id];
     if (known) return known;
     const token = this.#tokens[id];
@@ -246,4 +250,8 @@ function* cutAtLines(text: string): Generator<string> {
     from = at.index + 1;
   }
   yield text.slice(from);
+}
+
+function notAnId(id: unknown, where: string): ArgumentError {
+  return new ArgumentError({ where, what: `${quoted(id)} is not a token id`, fix: "Ids are whole numbers from 0" });
 }

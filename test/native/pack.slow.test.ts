@@ -10,7 +10,8 @@ const home = mkdtempSync(join(tmpdir(), "moescope-pack-"));
 const folder = join(home, "moescope-gpu");
 
 before(() => {
-  const make = `import { pack } from "./scripts/lib/pack.mjs"; await pack(${JSON.stringify(folder)});`;
+  const make = `import { cuda } from "./scripts/lib/cuda.mjs"; import { pack } from "./scripts/lib/pack.mjs";
+    await cuda(); await pack(${JSON.stringify(folder)});`;
   const { status, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", make], { encoding: "utf8" });
   assert.equal(status, 0, stderr);
 });
