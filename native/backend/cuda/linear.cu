@@ -4,7 +4,7 @@
 // rows * cols * 9/16 bytes to move (groups of 32). A block a multiprocessor, each taking every 132nd unit: 8
 // outputs, whose columns are cut in two streams and again in four parts, so that its 32 warps share it.
 //
-// Reached on an H100 (reads 3.0 TB/s), 2026-11-28, groups of 32, Scout's widths: the head's 583 MB in 223 us
+// Reached on an H100 (reads 3.2 TB/s), 2026-11-28, groups of 32, Scout's widths: the head's 583 MB in 223 us
 // (2.6 TB/s), qkv's 20.7 MB in 16 us and o's 14.8 MB in 13 us (1.3 and 1.1 TB/s: what comes before the first
 // product counts there); on an H200 (4.7 TB/s) in 155, 15 and 12 us.
 #include <algorithm>
