@@ -39,14 +39,14 @@ export function guarded<T extends object>(where: string, api: T): T {
 }
 
 /** The name of a file or folder. */
-export function path(value: string, where: string): string {
+export function filePath(value: string, where: string): string {
   if (typeof value === "string" && value !== "" && !value.includes("\0")) return value;
   throw new ArgumentError({ where, what: `${quoted(value)} is not a path`, fix: "Give the name of a file" });
 }
 
 /** Writes a file; what keeps it from being written becomes a typed error. */
 export async function writing(file: string, where: string, write: (file: string) => Promise<void>): Promise<void> {
-  const target = path(file, where);
+  const target = filePath(file, where);
   try {
     await write(target);
   } catch (e) {

@@ -186,7 +186,7 @@ function cells(x: number, y: number, w: number, h: number, experts: number, ink:
   return out.join("");
 }
 
-/** Both forms, for a class's `shows`. */
+/** For a class's `shows`. */
 export function architectureBundle(f: ModelFacts, o: Loaded = {}): MimeBundle {
   return picture(architectureSvg(f, o));
 }

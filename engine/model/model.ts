@@ -277,9 +277,15 @@ export class Model implements Disposable {
   /** Bytes of a run before it is made: weights as they lie, the KV cache, the captures. */
   plan(input: Input, o: RunOptions & { readonly maxTokens?: number } = {}): Plan {
     this.#alive();
-    options(o, "m.plan");
+    const { maxTokens = 0, capture } = options(o, "m.plan");
+    if (!Number.isInteger(maxTokens) || maxTokens < 0)
+      throw new ArgumentError({
+        where: "m.plan, maxTokens",
+        what: `${quoted(maxTokens)} is not a number of tokens`,
+        fix: "Give a whole number",
+      });
     const sequences = readNow(input, inputContext(this.#s, o));
-    const cost = costOf(this.#s, sequences, o.maxTokens ?? 0, o.capture);
+    const cost = costOf(this.#s, sequences, maxTokens, capture);
     const resident = this.#s.handle.model.memory().filter((p) => p.part !== "kv" && p.place !== "pinned");
     const tokens = sequences.reduce((n, s) => n + s.ids.length, 0);
     const parts = [...resident, ...cost.kv, { part: "captures", place: "memory", bytes: captureBytes(cost) }];

@@ -1,4 +1,4 @@
-import { path as file, options, quoted } from "../check.ts";
+import { filePath, options, quoted } from "../check.ts";
 import { loadStrip } from "../display/load-strip.ts";
 import { shows } from "../display/show.ts";
 import type { Edit } from "../edits/edit.ts";
@@ -229,12 +229,12 @@ export class Run implements Disposable {
    * ```
    */
   async save(path: string): Promise<void> {
-    await saveTrace(this.captured, file(path, "run.save"));
+    await saveTrace(this.captured, filePath(path, "run.save"));
   }
 
   /** Reads a run that `save` wrote. Errors: `TraceError`. */
   static async open(path: string): Promise<Run> {
-    return new Run(await openTrace(file(path, "Run.open")));
+    return new Run(await openTrace(filePath(path, "Run.open")));
   }
 
   /** Gives the memory back. Tensors that were read from this run can no longer be used. */

@@ -1,5 +1,5 @@
 import { open, readFile } from "node:fs/promises";
-import { path as fileName } from "../check.ts";
+import { filePath } from "../check.ts";
 import { ArgumentError } from "../errors.ts";
 
 const MAGIC = Buffer.from("\x93NUMPY", "latin1");
@@ -42,7 +42,7 @@ const READERS: Record<string, [bytes: number, read: Reader]> = {
 };
 
 export async function readNpy(path: string): Promise<{ data: Float32Array; shape: number[] }> {
-  const file = await readFile(fileName(path, "Tensor.open")).catch((e: Error) => {
+  const file = await readFile(filePath(path, "Tensor.open")).catch((e: Error) => {
     throw new ArgumentError(`Tensor.open: cannot read ${path}: ${e.message}`);
   });
   const bad = (what: string) => new ArgumentError(`Tensor.open: ${path} ${what}`);

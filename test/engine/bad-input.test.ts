@@ -75,6 +75,8 @@ const CALLS: Record<string, (bad: never) => unknown> = {
   chat: (b) => m.chat(b),
   with: (b) => m.with(b),
   "plan of a run": (b) => m.plan(b),
+  "plan of a run, maxTokens": (b) => m.plan("A", { maxTokens: b }),
+  "plan of a run, capture": (b) => m.plan("A", { capture: b }),
   profile: (b) => m.profile(b, { maxTokens: 1, repeat: 1 }),
   "profile options": (b) => m.profile("A", { maxTokens: 1, repeat: 1, ...(b as object) }),
   encode: (b) => m.tokenizer.encode(b),
