@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { quoted } from "../check.ts";
 import { ArchitectureError, ConfigError, didYouMean } from "../errors.ts";
 import type { LayerFacts } from "../run/captured.ts";
 import type { Rope } from "./rope.ts";
@@ -314,15 +315,10 @@ function parse(part: Record<string, unknown>, file: string, prefix: string): Tex
   const value = issue.path.reduce<unknown>((v, key) => (v as Record<PropertyKey, unknown> | undefined)?.[key], part);
   throw new ConfigError({
     where: `${file}, field "${prefix}${issue.path.map(String).join(".")}"`,
-    what: value === undefined ? "is missing" : `${show(value)} is not accepted: ${issue.message}`,
+    what: value === undefined ? "is missing" : `${quoted(value)} is not accepted: ${issue.message}`,
     fix:
       value === undefined
         ? "Download the file again, or add the field"
         : "Correct the field, or download the file again",
   });
 }
-
-const show = (value: unknown): string => {
-  const s = JSON.stringify(value) ?? String(value);
-  return s.length > 60 ? `${s.slice(0, 57)}…` : s;
-};

@@ -177,6 +177,7 @@ const CALLS: Record<string, (bad: never) => unknown> = {
   "router, t": (b) => r.plot.router({ t: b, layer: 2 }),
   "attnTemperature, to": (b) => m.plot.attnTemperature({ to: b }),
   "random, std": (b) => Model.random("tiny-scout", { device: "cpu", std: b }),
+  "random, a field": (b) => Model.random({ ...m.config.hf, hidden_size: b }, { device: "cpu" }),
   "random of": (b) => Model.random(b, { device: "cpu" }),
   stream: (b) => m.stream(b).run,
   "chat of": (b) => m.chat([b]),
