@@ -150,6 +150,10 @@ export class PackageError extends MoescopeError {
     super("package", fault);
   }
 }
+/** Of a package that something needs and does not find; `fix`: how it comes, or what does without. */
+export const notInstalled = (name: string, what: string, fix: string, cause?: unknown): PackageError =>
+  new PackageError({ what: `${what} needs the package ${name}, which is not installed`, fix, cause });
+
 /** A fault of the engine itself. */
 export class InternalError extends MoescopeError {
   constructor(fault: string | Fault) {

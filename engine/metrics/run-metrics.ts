@@ -103,7 +103,7 @@ export function loadMetrics(counts: (by?: keyof Tokens) => LoadCounts, facts: re
       const c = counts(o.by);
       return loadMetric(c, measure, facts, choose(c, o.layer, measure.name));
     };
-  return guarded("metrics", {
+  return {
     util: (o = {}) => {
       const c = counts(o.by);
       return utilMetric(c, facts, choose(c, o.layer, "util"));
@@ -122,7 +122,7 @@ export function loadMetrics(counts: (by?: keyof Tokens) => LoadCounts, facts: re
       const c = counts(o.by);
       return liftMetric(c, facts, choose(c, o.layer, "lift"), o.by);
     },
-  });
+  };
 }
 
 export function runMetrics(run: Captured): RunMetrics {

@@ -1,4 +1,4 @@
-import { options, quoted } from "../check.ts";
+import { options, quoted, whole } from "../check.ts";
 import type { Config } from "../checkpoint/config.ts";
 import { shows } from "../display/show.ts";
 import { Edit } from "../edits/edit.ts";
@@ -92,13 +92,7 @@ export class Model implements Disposable {
   static plan(like: string | object, o: PlanOptions = {}): Plan {
     const { config, name } = configOf(like);
     const { context = Math.min(config.context, 8192), sequences = 1 } = options(o, "Model.plan");
-    for (const [key, n] of Object.entries({ context, sequences }))
-      if (!Number.isInteger(n) || n < 1)
-        throw new ArgumentError({
-          where: `Model.plan, ${key}`,
-          what: `${quoted(n)} is not a number of them`,
-          fix: "Give a whole number of at least 1",
-        });
+    for (const [key, n] of Object.entries({ context, sequences })) whole(n, `Model.plan, ${key}`, 1);
     const device = readDevice(o.device);
     const format = weightFormat(o) ?? "bf16";
     const parts = [
@@ -278,14 +272,8 @@ export class Model implements Disposable {
   plan(input: Input, o: RunOptions & { readonly maxTokens?: number } = {}): Plan {
     this.#alive();
     const { maxTokens = 0, capture } = options(o, "m.plan");
-    if (!Number.isInteger(maxTokens) || maxTokens < 0)
-      throw new ArgumentError({
-        where: "m.plan, maxTokens",
-        what: `${quoted(maxTokens)} is not a number of tokens`,
-        fix: "Give a whole number",
-      });
     const sequences = readNow(input, inputContext(this.#s, o));
-    const cost = costOf(this.#s, sequences, maxTokens, capture);
+    const cost = costOf(this.#s, sequences, whole(maxTokens, "m.plan, maxTokens", 0), capture);
     const resident = this.#s.handle.model.memory().filter((p) => p.part !== "kv" && p.place !== "pinned");
     const tokens = sequences.reduce((n, s) => n + s.ids.length, 0);
     const parts = [...resident, ...cost.kv, { part: "captures", place: "memory", bytes: captureBytes(cost) }];

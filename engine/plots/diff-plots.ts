@@ -1,3 +1,4 @@
+import { clip } from "../display/format.ts";
 import type { Captured } from "../run/captured.ts";
 import { type Alignment, flipBlock } from "../tables/diff.ts";
 import { flipsByLayer } from "./flips.ts";
@@ -26,8 +27,6 @@ function names(a: Captured, b: Captured): [string, string] {
     // A legend is cut where it is long: the number comes first.
     return length === 0 ? "unedited" : `${length > 1 ? `${length} edits: ` : ""}${run.edits.map(String).join("; ")}`;
   };
-  if (name(a) !== name(b)) return [clip(name(a)), clip(name(b))];
+  if (name(a) !== name(b)) return [clip(name(a), 48), clip(name(b), 48)];
   return a.facts.weights === b.facts.weights ? ["first run", "second run"] : [a.facts.weights, b.facts.weights];
 }
-
-const clip = (s: string): string => (s.length > 48 ? `${s.slice(0, 47)}…` : s);

@@ -1,5 +1,5 @@
 import { createRequire } from "node:module";
-import { PackageError } from "../errors.ts";
+import { notInstalled } from "../errors.ts";
 import type { MimeBundle } from "../host.ts";
 import { FAMILY, fontFiles } from "./font.ts";
 import { withDensity } from "./pixels.ts";
@@ -26,11 +26,7 @@ function rasteriser(): Resvg | undefined {
  */
 export function toPNG(svg: string): Uint8Array {
   const Resvg = rasteriser();
-  if (!Resvg)
-    throw new PackageError({
-      what: `PNG needs the package ${PACKAGE}, which is not installed`,
-      fix: "toSVG() draws the same",
-    });
+  if (!Resvg) throw notInstalled(PACKAGE, "PNG", "toSVG() draws the same");
   const image = new Resvg(svg, {
     fitTo: { mode: "zoom", value: 2 },
     font: { fontFiles: fontFiles(), loadSystemFonts: false, defaultFontFamily: FAMILY },

@@ -1,4 +1,4 @@
-import { quoted } from "../check.ts";
+import { fromEnd, quoted } from "../check.ts";
 import { clip, escapeHtml, num, padEnd } from "../display/format.ts";
 import { ArgumentError } from "../errors.ts";
 import { quantile } from "../metrics/quantile.ts";
@@ -109,7 +109,7 @@ function busiestOf(b: RoutingBlock, layers: readonly number[], most: number): nu
 function windowOf(run: Captured, t: RibbonOptions["t"]): [number, number] {
   const n = run.tokens.length;
   if (!t) return [0, n];
-  const [a, b] = Array.isArray(t) ? t.map((v) => (Number.isInteger(v) && v < 0 ? n + v : v)) : [];
+  const [a, b] = Array.isArray(t) ? t.map((v) => fromEnd(v, n)) : [];
   if (!(Number.isInteger(a) && Number.isInteger(b) && a >= 0 && a < b))
     throw new ArgumentError(`plot.ribbon: t takes [from, to] within 0 … ${n}, not ${quoted(t)}`);
   return [a, Math.min(b, n)];

@@ -1,3 +1,4 @@
+import { fromEnd } from "../check.ts";
 import { count, token } from "../display/format.ts";
 import { ArgumentError } from "../errors.ts";
 import type { Captured } from "../run/captured.ts";
@@ -6,7 +7,7 @@ import type { Tick } from "./figure.ts";
 /** A token row of the run; negative counts from the end. */
 export function tokenRow(run: Captured, t: number, where: string): number {
   const n = run.tokens.length;
-  const row = t < 0 ? n + t : t;
+  const row = fromEnd(t, n);
   if (Number.isInteger(row) && row >= 0 && row < n) return row;
   throw new ArgumentError(`${where}: there is no token row ${t}; the run has ${n}, 0 … ${n - 1}`);
 }

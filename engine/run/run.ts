@@ -1,4 +1,4 @@
-import { filePath, options, quoted } from "../check.ts";
+import { filePath, fromEnd, options, quoted } from "../check.ts";
 import { loadStrip } from "../display/load-strip.ts";
 import { shows } from "../display/show.ts";
 import type { Edit } from "../edits/edit.ts";
@@ -265,7 +265,7 @@ export class Run implements Disposable {
     const data = this.captured;
     const { vocab } = data.facts;
     const rows = data.tokens.length;
-    const row = t === undefined ? rows - 1 : Number.isInteger(t) && t < 0 ? rows + t : t;
+    const row = t === undefined ? rows - 1 : fromEnd(t, rows);
     if (!Number.isInteger(row) || row < 0 || row >= rows)
       throw new ArgumentError({
         where: "run.logit",

@@ -1,5 +1,5 @@
 import type { Table as ArrowTable } from "apache-arrow";
-import { ArgumentError, PackageError } from "../errors.ts";
+import { ArgumentError, notInstalled } from "../errors.ts";
 import { booleans, type ColumnData, numbers, strings } from "./column.ts";
 
 /** Optional packages: asked for when used, with the command that installs them when absent. */
@@ -7,7 +7,7 @@ export async function peer<T>(name: string, install: string, what: string): Prom
   try {
     return (await import(name)) as T;
   } catch (cause) {
-    throw new PackageError({ what: `${what} needs the package ${name}, which is not installed`, fix: install, cause });
+    throw notInstalled(name, what, install, cause);
   }
 }
 

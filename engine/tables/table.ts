@@ -1,5 +1,5 @@
 import type { Table as ArrowTable } from "apache-arrow";
-import { options, quoted, writing } from "../check.ts";
+import { fromEnd, options, quoted, writing } from "../check.ts";
 import { ArgumentError, didYouMean } from "../errors.ts";
 import type { Layers, Match } from "../sites/selector.ts";
 import { aq, sql } from "./analytics.ts";
@@ -61,7 +61,7 @@ export class Table<R = any> implements Iterable<R> {
 
   /** One row as an object; negative counts from the end. */
   at(row: number): R {
-    const i = Number.isInteger(row) && row < 0 ? this.length + row : row;
+    const i = fromEnd(row, this.length);
     if (!Number.isInteger(i) || i < 0 || i >= this.length)
       throw new ArgumentError(`${this.#o.name}.at: there is no row ${quoted(row)}; the table has ${this.length} rows`);
     return this.#row(i);

@@ -6,7 +6,7 @@ import { toArrow } from "./arrow.ts";
 import type { AxisOf, Broadcast, Out, Place, Renamed, Without, WithoutOne } from "./axes.ts";
 import { cosine, dot } from "./contract.ts";
 import * as each from "./elementwise.ts";
-import { type Layout, parseAxes, sizeOf, trimLabels } from "./layout.ts";
+import { axisIndex, type Layout, parseAxes, sizeOf, trimLabels } from "./layout.ts";
 import { readNpy, writeNpy } from "./npy.ts";
 import * as fold from "./reduce.ts";
 import { at, type Part, slice } from "./select.ts";
@@ -89,8 +89,7 @@ export class Tensor<A extends string = string> implements Disposable {
 
   /** What each place along the axis stands for: layers, token rows; 0, 1, 2 … where nothing else is known. */
   labels(axis: AxisOf<A>): Int32Array {
-    const i = this.#layout.axes.indexOf(axis);
-    if (i < 0) throw new ArgumentError(`labels: there is no axis ${quoted(axis)} here; the axes are "${this.axes}"`);
+    const i = axisIndex(this.#layout, axis, "labels");
     return this.#layout.labels[i] ?? Int32Array.from({ length: this.#layout.shape[i] }, (_, j) => j);
   }
 

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
+import { unwritable } from "../check.ts";
 import { TraceError } from "../errors.ts";
 import type { Captured, SiteCapture } from "../run/captured.ts";
 import { arrowFile, type Column } from "./arrow.ts";
@@ -26,12 +27,7 @@ export async function saveTrace(run: Captured, path: string): Promise<void> {
     await rename(draft, target);
   } catch (e) {
     await rm(draft, { recursive: true, force: true }).catch(() => {});
-    throw new TraceError({
-      where: target,
-      what: `it cannot be written (${(e as NodeJS.ErrnoException).code ?? (e as Error).message})`,
-      fix: "Check the folder and the space on the disk",
-      cause: e,
-    });
+    throw new TraceError(unwritable(target, e));
   }
 }
 

@@ -61,11 +61,11 @@ function closure(names, found = new Set()) {
   return found;
 }
 
-/** Not what Node loads here: types, sources, the same code for browsers and for WebAssembly; faces that no picture is set in. */
+/** Not what Node loads here: types, sources, the same code for browsers and for WebAssembly. Of the fonts, those that pictures are set in. */
 const runs = (path) =>
   !/\.(map|md|markdown|d\.[cm]?ts|ts|flow|wasm|min\.js)$/.test(path) &&
   !/\/(umd|es5|src|docs?|test|zod\/v3)$/.test(path) &&
-  !/dejavu-fonts-ttf\/(fontconfig|status\.txt|.*(Oblique|ExtraLight|Condensed|Serif|TeXGyre|Mono-).*)$/.test(path);
+  !/dejavu-fonts-ttf\/(?!(package\.json|LICENSE|ttf|ttf\/DejaVuSans(-Bold|Mono)?\.ttf)$)/.test(path);
 
 /** Of what is built; what was in the folder before is gone. */
 export async function pack(folder) {

@@ -115,11 +115,9 @@ static void pair_up(const char* w, int64_t kc, char* out) {
   }
 }
 
-/** totals (+)= two tiles of `high` rows against a panel. `part` is the distance of a row's parts. */
-static void two_by_panel(const uint16_t* x, int64_t part, int64_t high, const char* pairs, int64_t steps,
-                         float* totals, bool first) {
-  const int64_t next = high * part_pitch;
-  float* below = totals + high * panel_rows;
+/** Tiles 0 to 3: sums of 16 rows by a panel's 32 columns, at `totals` and at `other`, which may be the same
+ * place (then tiles 2 and 3 are nobody's). */
+MOESCOPE_INLINE void begin_totals(const float* totals, const float* other, bool first) {
   if (first) {
     _tile_zero(0);
     _tile_zero(1);
@@ -128,9 +126,24 @@ static void two_by_panel(const uint16_t* x, int64_t part, int64_t high, const ch
   } else {
     _tile_loadd(0, totals, panel_rows * 4);
     _tile_loadd(1, totals + 16, panel_rows * 4);
-    _tile_loadd(2, below, panel_rows * 4);
-    _tile_loadd(3, below + 16, panel_rows * 4);
+    _tile_loadd(2, other, panel_rows * 4);
+    _tile_loadd(3, other + 16, panel_rows * 4);
   }
+}
+MOESCOPE_INLINE void end_totals(float* totals, float* other) {
+  _tile_stored(0, totals, panel_rows * 4);
+  _tile_stored(1, totals + 16, panel_rows * 4);
+  if (other == totals) return;
+  _tile_stored(2, other, panel_rows * 4);
+  _tile_stored(3, other + 16, panel_rows * 4);
+}
+
+/** totals (+)= two tiles of `high` rows against a panel. `part` is the distance of a row's parts. */
+static void two_by_panel(const uint16_t* x, int64_t part, int64_t high, const char* pairs, int64_t steps,
+                         float* totals, bool first) {
+  const int64_t next = high * part_pitch;
+  float* below = totals + high * panel_rows;
+  begin_totals(totals, below, first);
   for (int64_t s = 0; s < steps; ++s) {
     _tile_loadd(6, pairs + s * 1024, 64);
     _tile_loadd(7, pairs + pairs_bytes / 2 + s * 1024, 64);
@@ -144,27 +157,14 @@ static void two_by_panel(const uint16_t* x, int64_t part, int64_t high, const ch
       _tile_dpbf16ps(3, 5, 7);
     }
   }
-  _tile_stored(0, totals, panel_rows * 4);
-  _tile_stored(1, totals + 16, panel_rows * 4);
-  _tile_stored(2, below, panel_rows * 4);
-  _tile_stored(3, below + 16, panel_rows * 4);
+  end_totals(totals, below);
 }
 
 /** The same of one tile of rows and `count` (one or two) panels, their totals `pitch` apart. */
 static void one_by_panels(const uint16_t* x, int64_t part, const char* pairs, int count, int64_t steps,
                           float* totals, int64_t pitch, bool first) {
   float* second = totals + (count - 1) * pitch;
-  if (first) {
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-  } else {
-    _tile_loadd(0, totals, panel_rows * 4);
-    _tile_loadd(1, totals + 16, panel_rows * 4);
-    _tile_loadd(2, second, panel_rows * 4);
-    _tile_loadd(3, second + 16, panel_rows * 4);
-  }
+  begin_totals(totals, second, first);
   for (int64_t s = 0; s < steps; ++s) {
     const uint16_t* a = x + s * amx_k;
     const char* b = pairs + s * 1024;
@@ -191,11 +191,7 @@ static void one_by_panels(const uint16_t* x, int64_t part, const char* pairs, in
     _tile_dpbf16ps(2, 4, 6);
     _tile_dpbf16ps(3, 4, 7);
   }
-  _tile_stored(0, totals, panel_rows * 4);
-  _tile_stored(1, totals + 16, panel_rows * 4);
-  if (count == 1) return;
-  _tile_stored(2, second, panel_rows * 4);
-  _tile_stored(3, second + 16, panel_rows * 4);
+  end_totals(totals, second);
 }
 
 // A tile takes as long for one row as for sixteen. Up to few_rows rows are therefore summed with AVX-512, at
